@@ -1,0 +1,123 @@
+# `make run` and `make test` need only python3 (3.11 or newer) and, for the page, Node.
+# Written for GNU make 3.81 (macOS) and a POSIX sh.
+
+PORT ?= 8080
+# The first of these that is new enough is used. `make run PYTHON=python3.12` decides.
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
+# Passed on to pytest or to the benchmark: make test ARGS="-k journey"
+ARGS ?=
+UV := uv==0.13.8
+
+PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check
+LOCKS := service/requirements.txt service/requirements-local.txt service/requirements-dev.txt
+PAGE := frontend/dist/index.html
+PAGE_SOURCES := frontend/package-lock.json $(wildcard frontend/*.html frontend/*.js frontend/*.json) \
+	$(shell find frontend/src frontend/public -type f 2>/dev/null)
+
+# Scripts in a venv hold absolute paths: a checkout that was moved needs a new one, and so does
+# one whose Python was uninstalled.
+space := $(subst ,, )
+VENV := .venv/.made-in$(subst /,-,$(subst $(space),-,$(CURDIR)))
+VENV_BROKEN := $(shell test -x .venv/bin/python || echo always)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-service test-frontend lint format lock bench browser clean clean-data always
+
+help:
+	@echo "make run [PORT=8080]  start everything here and print the address"
+	@echo "make test             lint, then every test, on the real servers"
+	@echo "make lint             ruff and mypy --strict"
+	@echo "make format           let ruff format and fix"
+	@echo "make bench            measure this machine"
+	@echo "make lock             pin dependencies again (make lock UPGRADE=1 takes newer ones)"
+	@echo "make clean            remove what was installed and built"
+	@echo "make clean-data       remove the counts that make run has kept"
+
+run: .venv/.local $(PAGE)
+	@exec .venv/bin/livetally demo --port $(PORT) $(ARGS)
+
+test: .venv/.dev $(PAGE) browser
+	@$(MAKE) --no-print-directory lint test-frontend test-service
+
+test-service: .venv/.dev
+	@.venv/bin/python -m pytest $(ARGS)
+
+test-frontend: $(PAGE)
+	@if [ -d frontend/node_modules ]; then cd frontend && npm test --silent; fi
+
+lint: .venv/.dev
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy --no-error-summary
+
+format: .venv/.dev
+	@.venv/bin/ruff check --quiet --fix .
+	@.venv/bin/ruff format --quiet .
+
+bench: .venv/.dev $(PAGE)
+	@exec .venv/bin/python loadtest/bench.py $(ARGS)
+
+browser:
+	@.ci/install-browser
+
+$(VENV): $(VENV_BROKEN)
+	@for candidate in $(PYTHON); do \
+		if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+		then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "Livetally needs Python 3.11 or newer; tried: $(PYTHON)." >&2; \
+		echo "Install one, or name it: make run PYTHON=/path/to/python3.12" >&2; exit 1; \
+	fi; \
+	if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "$$python has no venv module. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; \
+	fi; \
+	echo "making .venv with $$($$python --version)…"; \
+	$$python -m venv --clear .venv
+	@touch "$@"
+
+.venv/.local: $(VENV) service/requirements-local.txt pyproject.toml
+	@echo "installing Python packages…"
+	@$(PIP) --require-hashes -r service/requirements-local.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: .venv/.local service/requirements-dev.txt
+	@echo "installing test tools…"
+	@$(PIP) --require-hashes -r service/requirements-dev.txt
+	@touch $@
+
+# Without Node nothing is built and this succeeds: the API works without the page.
+$(PAGE): $(PAGE_SOURCES)
+	@if ! command -v npm >/dev/null 2>&1 || \
+		! node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null; then \
+		echo "The page isn't built: it needs Node 20.19 or newer with npm. The API works without it."; \
+		exit 0; \
+	fi; \
+	cd frontend || exit 1; \
+	if [ ! -e node_modules/.package-lock.json ] || \
+		[ package-lock.json -nt node_modules/.package-lock.json ]; then \
+		echo "installing the page's packages…"; \
+		npm ci --no-audit --no-fund --loglevel=error >/dev/null && \
+		touch node_modules/.package-lock.json || exit 1; \
+	fi; \
+	echo "building the page…"; \
+	npm run build --silent -- --logLevel warn && touch dist/index.html
+
+# Hashes for every platform, and nothing in the files that names where they were downloaded.
+lock: $(VENV)
+	@$(PIP) $(UV)
+	@for lock in $(LOCKS); do \
+		(cd service && ../.venv/bin/uv pip compile --no-config --quiet --universal \
+			--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+			$(if $(UPGRADE),--upgrade) --custom-compile-command "make lock" \
+			--output-file "$${lock##*/}" "$$(basename "$$lock" .txt).in") || exit 1; \
+	done
+	@if grep -n '://' $(LOCKS); then echo "a lock names an address" >&2; exit 1; fi
+
+clean:
+	rm -rf .venv frontend/node_modules frontend/dist build dist service/*.egg-info \
+		.mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+clean-data:
+	rm -rf .livetally
