@@ -1,0 +1,25 @@
+const LONGEST_WAIT_MS = 3_600_000;
+
+/**
+ * How long to wait before attempt number `attempt` (from 0). Full jitter: after a restart all
+ * viewers come back, and any fixed step would bring them back together.
+ */
+export function backoff(attempt, { base = 500, cap = 15_000, random = Math.random } = {}) {
+  const shortest = base / 10;
+  const longest = Math.min(cap, base * 2 ** attempt);
+  return Math.round(shortest + random() * (longest - shortest));
+}
+
+/** A Retry-After header (seconds or a date) as milliseconds; null when there is none to honour. */
+export function retryAfter(header, now = Date.now()) {
+  if (!header) return null;
+  const wait = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - now;
+  return Number.isNaN(wait) ? null : Math.min(Math.max(wait, 0), LONGEST_WAIT_MS);
+}
+
+/** The wait after a refused or failed request: never before the server's Retry-After. */
+export function waitBeforeRetry(attempt, response, { random = Math.random, ...limits } = {}) {
+  const jittered = backoff(attempt, { random, ...limits });
+  const asked = retryAfter(response?.headers.get("retry-after"));
+  return asked === null ? jittered : asked + jittered;
+}

@@ -1,0 +1,17 @@
+/** An element with attributes and children; strings become text, never markup. */
+export function element(name, attributes = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [attribute, value] of Object.entries(attributes)) node.setAttribute(attribute, value);
+  node.append(...children);
+  return node;
+}
+
+/** Sets a node's text, and leaves the page alone when it says that already. */
+export function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** "1 click", "5 clicks" */
+export function counted(n, noun) {
+  return `${n} ${noun}${n === 1 ? "" : "s"}`;
+}
