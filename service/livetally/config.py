@@ -1,0 +1,141 @@
+"""Settings: every LIVETALLY_* variable, read once at start into one frozen object.
+
+The descriptions here are those of README's table (a test holds the two together).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "LIVETALLY_"
+
+# Limits of the API. Not settings: clients rely on them.
+MAX_BODY_BYTES = 1024 * 1024
+MAX_EVENTS = 1_000
+MAX_SUBJECTS = 1_000
+MAX_SUBSCRIPTIONS = 100
+
+
+class ConfigError(Exception):
+    """A LIVETALLY_* variable is missing, unknown or has a bad value."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a process is told from outside. Build it with `from_environ`."""
+
+    database_url: Annotated[
+        str, Meta(min_length=1, description="Postgres 16, as a `postgresql://` URL")
+    ]
+    redis_url: Annotated[
+        str,
+        Meta(min_length=1, description="Redis 6.2 or newer, as a `redis://` or `rediss://` URL"),
+    ]
+    host: Annotated[str, Meta(description="Address to listen on")] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+    ] = 8080
+    flush_interval_ms: Annotated[
+        int, Meta(ge=0, le=1000, description="How long a batch waits for company under load")
+    ] = 2
+    batch_max_events: Annotated[
+        int, Meta(ge=1, le=20_000, description="A batch this large is committed at once")
+    ] = 2_000
+    queue_max_events: Annotated[
+        int,
+        Meta(
+            ge=1_000, le=1_000_000, description="More waiting events than this are refused with 503"
+        ),
+    ] = 20_000
+    commit_timeout_ms: Annotated[
+        int, Meta(ge=100, le=20_000, description="A commit that takes longer is given up: 503")
+    ] = 10_000
+    pool_size: Annotated[
+        int,
+        Meta(
+            ge=2,
+            le=100,
+            description="Postgres connections for reading, besides the one that writes",
+        ),
+    ] = 8
+    frame_interval_ms: Annotated[
+        int, Meta(ge=5, le=10_000, description="Least time between two frames of a topic")
+    ] = 50
+    resync_interval_ms: Annotated[
+        int,
+        Meta(ge=50, le=60_000, description="How often watched totals are compared with Postgres"),
+    ] = 500
+    viewer_buffer_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            le=16_777_216,
+            description="A viewer with more unsent bytes is skipped until it has drained",
+        ),
+    ] = 131_072
+    ping_interval_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=300,
+            description="A viewer is pinged this often, and closed after three silent intervals",
+        ),
+    ] = 20
+    drain_s: Annotated[
+        int, Meta(ge=0, le=25, description="On shutdown viewers are closed spread over this time")
+    ] = 5
+    page_write_key: Annotated[
+        str, Meta(description="A write key that the page at `/` gives to everybody; empty: it asks")
+    ] = ""
+    page_read_key: Annotated[
+        str, Meta(description="A read key that the page at `/` gives to everybody; empty: it asks")
+    ] = ""
+    pages_dir: Annotated[str, Meta(description="Where the built pages are")] = "frontend/dist"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least level that is logged")
+    ] = "info"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Config":
+        """Read the LIVETALLY_* variables. Raises ConfigError naming the variable at fault."""
+        given = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in environ.items()
+            if name.startswith(PREFIX)
+        }
+        try:
+            return msgspec.convert(given, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise ConfigError(_with_variable_name(str(error))) from None
+
+
+def variables() -> list[tuple[str, str, str]]:
+    """(variable, default, description) of every setting; the default of a required one is ''."""
+    rows = []
+    for field in msgspec.structs.fields(Config):
+        default = "" if field.required else str(field.default)
+        description = msgspec.inspect.type_info(field.type)
+        rows.append((PREFIX + field.encode_name.upper(), default, _description(description)))
+    return rows
+
+
+def _description(info: msgspec.inspect.Type) -> str:
+    schema = info.extra_json_schema if isinstance(info, msgspec.inspect.Metadata) else None
+    return str((schema or {})["description"])
+
+
+def _with_variable_name(message: str) -> str:
+    """msgspec says 'Expected `int` … - at `$.port`', or names a field: name the variable."""
+    message = re.sub(
+        r"^(.*) - at `\$\.(\w+)`$", lambda m: f"{PREFIX}{m[2].upper()}: {m[1]}", message
+    )
+    return re.sub(
+        r"Object (missing required|contains unknown) field `(\w+)`",
+        lambda m: (
+            f"{PREFIX}{m[2].upper()} is "
+            + ("not set" if m[1].startswith("missing") else "not a setting (see README, Settings)")
+        ),
+        message,
+    )

@@ -1,0 +1,158 @@
+"""Every way in which Livetally refuses or fails, with its status, code and message.
+
+A refusal is raised anywhere and answered in one place (`edge`, `live`), always as
+``{"error": {"code", "message"}}``. The code is also the cause it is counted under.
+"""
+
+
+class LivetallyError(Exception):
+    """Something went wrong inside Livetally."""
+
+    status = 500
+    code = "internal"
+    retry_after_s: int | None = None
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+    @property
+    def message(self) -> str:
+        return str(self)
+
+    def as_json(self) -> dict[str, dict[str, str]]:
+        return {"error": {"code": self.code, "message": self.message}}
+
+
+class BadRequest(LivetallyError):
+    """The request can't be understood."""
+
+    status = 400
+    code = "bad_request"
+
+
+class MalformedJson(BadRequest):
+    """The body is not valid JSON."""
+
+    code = "malformed_json"
+
+
+class MissingKey(LivetallyError):
+    """No API key: send one as 'x-api-key: KEY' or 'Authorization: Bearer KEY'."""
+
+    status = 401
+    code = "missing_key"
+
+
+class UnknownKey(LivetallyError):
+    """This API key is not known, or it has been revoked."""
+
+    status = 401
+    code = "unknown_key"
+
+
+class WrongRole(LivetallyError):
+    """This API key's role doesn't allow that."""
+
+    status = 403
+    code = "wrong_role"
+
+
+class ForeignOrigin(LivetallyError):
+    """This API key is bound to origins, and the request's Origin is not one of them."""
+
+    status = 403
+    code = "foreign_origin"
+
+
+class NotFound(LivetallyError):
+    """There is nothing here."""
+
+    status = 404
+    code = "not_found"
+
+
+class MethodNotAllowed(LivetallyError):
+    """This path doesn't take that method."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class Conflict(LivetallyError):
+    """That exists already."""
+
+    status = 409
+    code = "conflict"
+
+
+class TooLarge(LivetallyError):
+    """The body is larger than 1 MiB: send fewer events a request."""
+
+    status = 413
+    code = "too_large"
+
+
+class TooManyEvents(LivetallyError):
+    """A request takes 1,000 events at most: send the rest in further requests."""
+
+    status = 413
+    code = "too_many_events"
+
+
+class UnsupportedMediaType(LivetallyError):
+    """Send events as application/json, application/x-ndjson or text/plain, in UTF-8."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class Unprocessable(LivetallyError):
+    """The request is well-formed, but what it asks for makes no sense."""
+
+    status = 422
+    code = "unprocessable"
+
+
+class RequestTimeout(LivetallyError):
+    """The body did not arrive in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class UnstorableEvent(LivetallyError):
+    """Postgres refuses something in these events."""
+
+    status = 422
+    code = "unstorable_event"
+
+
+class TooManySubscriptions(LivetallyError):
+    """A connection takes 100 subscriptions at most: unsubscribe some, or open another."""
+
+    status = 429
+    code = "too_many_subscriptions"
+
+
+class Overloaded(LivetallyError):
+    """More events arrive than can be stored: nothing of this request was, send it again."""
+
+    status = 503
+    code = "overloaded"
+    retry_after_s = 1
+
+
+class DatabaseUnavailable(LivetallyError):
+    """Postgres can't be reached: send it again, with the same event ids (nothing counts twice)."""
+
+    status = 503
+    code = "database_unavailable"
+    retry_after_s = 2
+
+
+class ShuttingDown(LivetallyError):
+    """This process is shutting down: send it again, another one will take it."""
+
+    status = 503
+    code = "shutting_down"
+    retry_after_s = 1
