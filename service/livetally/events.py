@@ -1,0 +1,248 @@
+"""Events: from bytes somebody sent to checked `Event`s, each refusal with its reason.
+
+A body is one event, a JSON array of events, or NDJSON; the content decides, not the header. What
+isn't JSON at all is refused whole; an event that is wrong is refused alone, by its index.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from .config import MAX_EVENTS
+from .errors import MalformedJson, TooManyEvents, Unprocessable
+
+MAX_PROPERTIES_BYTES = 16 * 1024
+MAX_DEPTH = 32
+
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Subject = Annotated[str, Meta(min_length=1, max_length=1024)]
+Id = Annotated[str, Meta(min_length=1, max_length=128)]
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class Sent(msgspec.Struct, forbid_unknown_fields=True):
+    """An event as a client sends it."""
+
+    type: Name
+    subject: Subject
+    id: Id | UnsetType | None = UNSET
+    session: Id | UnsetType | None = UNSET
+    occurred_at: Moment | UnsetType | None = UNSET
+    properties: Raw | UnsetType = UNSET
+
+
+class Event(msgspec.Struct, omit_defaults=True):
+    """An event as the store takes it: checked, with an id and its project."""
+
+    project: int
+    id: str
+    type: str
+    subject: str
+    session: str | UnsetType | None = UNSET
+    occurred_at: datetime | UnsetType | None = UNSET
+    properties: Raw | UnsetType = UNSET
+
+
+class Rejection(msgspec.Struct):
+    """Why the event at `index` of a request was refused."""
+
+    index: int
+    code: str
+    message: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"index": self.index, "error": {"code": self.code, "message": self.message}}
+
+
+class Parsed(msgspec.Struct):
+    """A request's events: the good ones, the index of each in the request, and the refused ones."""
+
+    events: list[Event]
+    indexes: list[int]
+    rejected: list[Rejection]
+
+
+class _BadEvent(Exception):
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+_sent = msgspec.json.Decoder(Sent)
+_array = msgspec.json.Decoder(list[Raw])
+_value = msgspec.json.Decoder(Any)
+
+# What decoding a hostile text can raise, all told.
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def parse(body: bytes, project: int, *, ndjson: bool = False) -> Parsed:
+    """Check a body of one event, a JSON array of events, or NDJSON.
+
+    Without `ndjson` (said by the content type) the content decides: lines are taken for events if
+    the first one is JSON by itself. Raises MalformedJson, TooManyEvents, or Unprocessable if there
+    is no event at all.
+    """
+    return check(_split(body, ndjson), project)
+
+
+def check(texts: Sequence[Raw | bytes], project: int) -> Parsed:
+    """Check events, each a JSON text. Raises TooManyEvents, or Unprocessable if there is none."""
+    if not texts:
+        raise Unprocessable("There is no event in the request.")
+    if len(texts) > MAX_EVENTS:
+        raise TooManyEvents
+    parsed = Parsed([], [], [])
+    for index, text in enumerate(texts):
+        try:
+            event = _check_one(bytes(text), project)
+        except _BadEvent as bad:
+            parsed.rejected.append(Rejection(index, bad.code, str(bad)))
+        else:
+            parsed.events.append(event)
+            parsed.indexes.append(index)
+    return parsed
+
+
+def new_id() -> str:
+    """An id for an event that came without one."""
+    return secrets.token_hex(16)
+
+
+def _split(body: bytes, ndjson: bool) -> Sequence[Raw | bytes]:
+    body = body.strip(b" \t\r\n")
+    if not body:
+        raise Unprocessable("The body is empty.")
+    if not ndjson:
+        if body.startswith(b"["):
+            texts: list[Raw] = _decode_body(_array, body)
+            return texts
+        first, newline, _ = body.partition(b"\n")
+        if not newline or not _is_json(first):
+            _decode_body(_value, body)
+            return [body]
+    return [line for line in body.split(b"\n") if line and not line.isspace()]
+
+
+def _decode_body(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
+    except _NOT_JSON as error:
+        raise MalformedJson(_why_not_json(body, error)) from None
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        _value.decode(text)
+    except _NOT_JSON:
+        return False
+    return True
+
+
+def _check_one(text: bytes, project: int) -> Event:
+    try:
+        sent = _sent.decode(text)
+        keys = 0 if sent.properties is UNSET else _check_properties(sent.properties)
+    except msgspec.ValidationError as error:
+        raise _BadEvent("invalid_event", plainly(str(error))) from None
+    except _NOT_JSON as error:
+        raise _BadEvent("malformed_json", _why_not_json(text, error)) from None
+    _check_duplicate_keys(text, sent, keys)
+    # Postgres' text can't hold U+0000; one bad event must not fail the batch it shares.
+    if b"\\u0000" in text and _has_nul(_value.decode(text)):
+        raise _BadEvent("nul_character", "The character U+0000 can't be stored.")
+    return Event(
+        project,
+        sent.id or new_id(),
+        sent.type,
+        sent.subject,
+        sent.session,
+        sent.occurred_at,
+        sent.properties,
+    )
+
+
+def _check_properties(raw: Raw) -> int:
+    """Refuse properties that are no object, too large or too deep; return how many keys they have.
+
+    They are stored as the text that was sent, so that numbers stay as they were written.
+    """
+    size = memoryview(raw).nbytes
+    if size > MAX_PROPERTIES_BYTES:
+        raise _BadEvent(
+            "properties_too_large", f"`properties` takes {size:,} bytes; 16 KiB is the limit."
+        )
+    properties = _value.decode(raw)
+    if not isinstance(properties, dict):
+        raise _BadEvent("invalid_event", "`properties` must be an object.")
+    return _count_keys(properties, 1)
+
+
+def _count_keys(value: Any, depth: int) -> int:
+    if isinstance(value, dict):
+        count, inner = len(value), value.values()
+    elif isinstance(value, list):
+        count, inner = 0, value  # type: ignore[assignment]
+    else:
+        return 0
+    if depth > MAX_DEPTH:
+        raise _BadEvent("too_deep", f"`properties` is nested deeper than {MAX_DEPTH} levels.")
+    for each in inner:
+        count += _count_keys(each, depth + 1)
+    return count
+
+
+_SPACE_BEFORE_COLON = re.compile(rb'"\s+:')
+
+
+def _check_duplicate_keys(text: bytes, sent: Sent, keys: int) -> None:
+    """Refuse a key that is given twice: one of its values would be lost silently.
+
+    The decoder keeps the last and says nothing, so the keys it kept are counted against the text.
+    Only where counting can't tell (a string with a quote and a colon, white space before a colon)
+    does a slower parser look at every pair.
+    """
+    keys += 2 + (sent.id is not UNSET) + (sent.session is not UNSET)
+    keys += (sent.occurred_at is not UNSET) + (sent.properties is not UNSET)
+    if text.count(b'":') != keys or _SPACE_BEFORE_COLON.search(text):
+        json.loads(text, object_pairs_hook=_refuse_duplicates)
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _BadEvent("duplicate_key", f"The key `{twice}` is given twice.")
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(part) for pair in value.items() for part in pair)
+    return isinstance(value, list) and any(map(_has_nul, value))
+
+
+def plainly(message: str) -> str:
+    """msgspec's 'Expected `str`, got `int` - at `$.subject`' with the field first."""
+    what, at, where = message.partition(" - at `$.")
+    return f"`{where.rstrip('`')}`: {what}." if at else f"{what}."
+
+
+_LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def _why_not_json(text: bytes, error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "The JSON is nested too deeply."
+    if isinstance(error, UnicodeDecodeError):
+        return "The JSON is not valid UTF-8."
+    if _LONE_SURROGATE.search(text):
+        return f"{error}; a \\uD800-\\uDFFF escape may lack its other half."
+    return f"{error}."
