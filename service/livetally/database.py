@@ -1,0 +1,176 @@
+"""Postgres: how it is connected to, read from, and migrated.
+
+`Database` is the pool that everything reads through. Writing events is `store`'s alone.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from . import sql
+from .errors import DatabaseUnavailable
+
+log = logging.getLogger(__name__)
+
+#: Longer than any query takes that isn't stuck; shorter than a client's patience.
+READ_TIMEOUT_S = 5
+
+#: Day partitions are made this many days ahead.
+DAYS_AHEAD = 3
+
+# What means "not reachable just now", as against "this query is wrong".
+UNREACHABLE = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError, TimeoutError)
+
+
+async def connect(url: str, *, application: str) -> AsyncConnection[DictRow]:
+    """Open one connection, set up as every connection of ours. Raises psycopg.OperationalError."""
+    return await AsyncConnection.connect(
+        url, row_factory=dict_row, **_connection_settings(application)
+    )
+
+
+def _connection_settings(application: str) -> dict[str, Any]:
+    return {
+        "autocommit": True,
+        "prepare_threshold": 0,
+        "cursor_factory": AsyncRawCursor,
+        "connect_timeout": 3,
+        "application_name": application,
+        # A dead peer is noticed in seconds, not after the kernel's two hours.
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        # Days and minutes are UTC's. Our statements are prepared, short and always planned alike.
+        "options": "-c TimeZone=UTC -c jit=off -c plan_cache_mode=force_generic_plan",
+    }
+
+
+class Database:
+    """A pool of connections for reading. Every failure to reach Postgres is DatabaseUnavailable."""
+
+    def __init__(self, url: str, size: int) -> None:
+        self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=size,
+            open=False,
+            timeout=2,
+            reconnect_timeout=1,
+            kwargs={"row_factory": dict_row, **_connection_settings("livetally read")},
+        )
+
+    async def open(self) -> None:
+        await self._pool.open()
+
+    async def close(self) -> None:
+        await self._pool.close(timeout=2)
+
+    async def rows(self, name: str, *values: object) -> list[DictRow]:
+        """Run a named query of sql/. Raises DatabaseUnavailable."""
+        try:
+            async with (
+                asyncio.timeout(READ_TIMEOUT_S),
+                self._pool.connection() as connection,
+            ):
+                cursor = await connection.execute(sql.query(name), values)
+                return await cursor.fetchall() if cursor.description else []
+        except UNREACHABLE as error:
+            log.debug("query %s failed: %s", name, error)
+            raise DatabaseUnavailable from None
+
+    async def value(self, name: str, *values: object) -> Any:
+        """The first column of the first row of a named query."""
+        (row, *_) = await self.rows(name, *values)
+        return next(iter(row.values()))
+
+
+@asynccontextmanager
+async def _migration_lock(connection: AsyncConnection[DictRow]) -> AsyncIterator[None]:
+    """Two tasks that start at once migrate one after the other."""
+    await connection.execute("SELECT pg_advisory_lock(hashtext('livetally migrations'))")
+    try:
+        yield
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock(hashtext('livetally migrations'))")
+
+
+async def migrate(url: str) -> list[str]:
+    """Bring the schema up to date; returns the names of the migrations applied, if any.
+
+    Raises psycopg.OperationalError if Postgres can't be reached, MigrationError if the database is
+    of a newer Livetally.
+    """
+    applied = []
+    known = sql.migrations()
+    async with await connect(url, application="livetally migrate") as connection:
+        async with _migration_lock(connection):
+            await connection.execute(
+                "CREATE TABLE IF NOT EXISTS migrations (number integer PRIMARY KEY,"
+                " name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+            )
+            cursor = await connection.execute(
+                "SELECT coalesce(max(number), 0) AS at FROM migrations"
+            )
+            at = (await cursor.fetchall())[0]["at"]
+            if at > known[-1][0]:
+                raise MigrationError(
+                    f"The database is at migration {at}, this Livetally knows {known[-1][0]}:"
+                    " run a newer one."
+                )
+            for number, name, text in known:
+                if number > at:
+                    async with connection.transaction():
+                        await connection.execute(text, prepare=False)
+                        await connection.execute(
+                            "INSERT INTO migrations (number, name) VALUES ($1, $2)", (number, name)
+                        )
+                    applied.append(name)
+        await roll_partitions(connection)
+    return applied
+
+
+async def roll_partitions(connection: AsyncConnection[DictRow]) -> None:
+    """Make the days ahead, drop the ids of days long past. Safe to run anywhere, any time."""
+    await connection.execute(sql.query("roll_partitions"), (DAYS_AHEAD,))
+
+
+class MigrationError(Exception):
+    """The schema can't be brought to what this version needs."""
+
+
+async def schema_is_current(url: str, timeout_s: float = 30) -> None:
+    """Wait for Postgres if need be, and see that it was migrated.
+
+    Raises MigrationError, or psycopg.OperationalError when Postgres stays away.
+    """
+    newest = sql.migrations()[-1][0]
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            async with await connect(url, application="livetally start") as connection:
+                cursor = await connection.execute("SELECT to_regclass('migrations') AS made")
+                at = 0
+                if (await cursor.fetchall())[0]["made"]:
+                    cursor = await connection.execute(sql.query("schema_version"))
+                    at = (await cursor.fetchall())[0]["number"]
+        except psycopg.OperationalError as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("waiting for Postgres: %s", error)
+            await asyncio.sleep(0.5)
+            continue
+        if at != newest:
+            raise MigrationError(
+                f"The database is at migration {at}, this Livetally needs {newest}:"
+                " run `livetally migrate`."
+            )
+        return

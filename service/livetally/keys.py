@@ -1,0 +1,69 @@
+"""API keys: making, listing and revoking them. Only a key's hash is ever stored."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from .database import Database
+from .errors import Conflict, NotFound, Unprocessable
+
+
+class Role(StrEnum):
+    """What a key may do, within its project (`admin` also operates the whole installation)."""
+
+    WRITE = "write"
+    READ = "read"
+    ADMIN = "admin"
+
+
+_PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
+
+
+def hash_key(key: str) -> bytes:
+    """What is stored of a key. Keys are 256 random bits, so a plain digest can't be searched."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+async def create(
+    database: Database, project: str, role: Role, name: str, origins: Sequence[str] = ()
+) -> str:
+    """Make a key (and its project, if new) and return it: the only time it can be seen.
+
+    Raises Unprocessable for a bad name or origin, Conflict if a live key has that name.
+    """
+    if not _PROJECT.fullmatch(project):
+        raise Unprocessable(
+            f"Project {project!r}: use 1-63 of a-z, 0-9, - and _, beginning with a letter or digit."
+        )
+    if not 1 <= len(name) <= 63 or not name.isprintable():
+        raise Unprocessable(f"Key name {name!r}: use 1-63 printable characters.")
+    if origins and role is not Role.WRITE:
+        raise Unprocessable("Only write keys can be bound to origins.")
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise Unprocessable(
+                f"Origin {origin!r}: write it as a browser sends it, like https://shop.example."
+            )
+    key = f"lt_{role}_{secrets.token_urlsafe(32)}"
+    await database.rows("create_project", project)
+    made = await database.rows(
+        "create_key", project, name, role.value, hash_key(key), list(origins)
+    )
+    if not made:
+        raise Conflict(f"Project {project!r} has a key named {name!r} already: revoke it first.")
+    return key
+
+
+async def list_all(database: Database, project: str | None = None) -> list[dict[str, Any]]:
+    """Every key's project, name, role, origins, created_at and revoked_at; never the key."""
+    return await database.rows("list_keys", project)
+
+
+async def revoke(database: Database, project: str, name: str) -> None:
+    """End a key: every process refuses it within 5 s. Raises NotFound."""
+    if not await database.rows("revoke_key", project, name):
+        raise NotFound(f"Project {project!r} has no live key named {name!r}.")
