@@ -1,0 +1,203 @@
+"""The batcher: requests that arrive together share one transaction.
+
+That is what makes a durable answer cheap: the cost of a commit is divided by everyone in it. While
+one batch is being committed the next gathers; there is one commit at a time in a process.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from .errors import (
+    DatabaseUnavailable,
+    LivetallyError,
+    Overloaded,
+    ShuttingDown,
+    UnstorableEvent,
+)
+from .events import Event, Parsed, Rejection
+from .health import Health
+from .metrics import Metrics
+from .store import Committed, Store
+
+log = logging.getLogger(__name__)
+
+
+class Waiting(msgspec.Struct, eq=False):
+    """A request's events, and the future that is told the indexes of the duplicates among them."""
+
+    events: list[Event]
+    answer: "asyncio.Future[list[int]]"
+
+
+class Result(msgspec.Struct):
+    """What became of a request's events: indexes into the request, the rest was accepted."""
+
+    accepted: int
+    duplicates: list[int]
+    rejected: list[Rejection]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "accepted": self.accepted,
+            "duplicates": len(self.duplicates),
+            "rejected": [rejection.as_json() for rejection in self.rejected],
+        }
+
+
+class Batcher:
+    """Takes events from requests, commits them in batches, and answers the requests."""
+
+    def __init__(
+        self,
+        store: Store,
+        on_commit: Callable[[Committed], None],
+        metrics: Metrics,
+        health: Health,
+        *,
+        flush_interval_s: float,
+        batch_max_events: int,
+        queue_max_events: int,
+    ) -> None:
+        self._store = store
+        self._on_commit = on_commit
+        self._metrics = metrics
+        self._health = health
+        self._flush_interval_s = flush_interval_s
+        self._batch_max_events = batch_max_events
+        self._queue_max_events = queue_max_events
+        self._queue: deque[Waiting] = deque()
+        self._queued_events = 0
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    async def take(self, parsed: Parsed) -> Result:
+        """Store a request's good events; returns once they are on disk.
+
+        Raises Overloaded (nothing was taken), ShuttingDown, DatabaseUnavailable or UnstorableEvent.
+        """
+        for rejection in parsed.rejected:
+            self._metrics.events_rejected.labels(rejection.code).inc()
+        duplicates = await self._submit(parsed.events) if parsed.events else []
+        return Result(
+            len(parsed.events) - len(duplicates),
+            [parsed.indexes[i] for i in duplicates],
+            parsed.rejected,
+        )
+
+    async def _submit(self, events: list[Event]) -> list[int]:
+        if self._closing:
+            raise ShuttingDown
+        if self._queued_events + len(events) > self._queue_max_events:
+            raise Overloaded
+        waiting = Waiting(events, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self._count_queue(len(events))
+        self._wake.set()
+        return await waiting.answer
+
+    async def run(self) -> None:
+        """The loop; ends by `close`, when everything that was taken has been answered."""
+        busy = False
+        while True:
+            self._health.beat("batcher")
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), 1)
+                continue
+            # Alone, a request is committed at once. When requests come together, a moment's wait
+            # makes the batch larger and everyone's share of the commit smaller.
+            if busy and self._queued_events < self._batch_max_events and not self._closing:
+                await asyncio.sleep(self._flush_interval_s)
+            batch = self._take()
+            busy = len(batch) > 1
+            await self._commit(batch)
+
+    def close(self) -> None:
+        """Take no more; `run` ends when the queue is empty."""
+        self._closing = True
+        self._wake.set()
+
+    async def disconnect(self) -> None:
+        """Let go of Postgres, and of the slot; after `run` has ended."""
+        await self._store.disconnect()
+
+    def _take(self) -> list[Waiting]:
+        """The oldest requests, whole, up to the largest batch (one request at least)."""
+        batch = [self._queue.popleft()]
+        size = len(batch[0].events)
+        while self._queue and size + len(self._queue[0].events) <= self._batch_max_events:
+            batch.append(self._queue.popleft())
+            size += len(batch[-1].events)
+        self._count_queue(-size)
+        return batch
+
+    async def _commit(self, batch: list[Waiting]) -> None:
+        events = [event for waiting in batch for event in waiting.events]
+        started = time.perf_counter()
+        try:
+            committed = await self._store.commit(events)
+        except UnstorableEvent as error:
+            await self._commit_apart(batch, error)
+        except DatabaseUnavailable as error:
+            # Those still queued would wait as long for the same answer.
+            batch += self._queue
+            self._queue.clear()
+            self._count_queue(-self._queued_events)
+            self._fail(batch, error)
+        except Exception:
+            log.exception("a batch of %d events failed", len(events))
+            self._fail(batch, LivetallyError())
+        else:
+            self._metrics.commit_seconds.observe(time.perf_counter() - started)
+            self._metrics.batch_events.observe(len(events))
+            self._on_commit(committed)
+            self._answer(batch, committed, len(events))
+
+    async def _commit_apart(self, batch: list[Waiting], error: UnstorableEvent) -> None:
+        """Find the request that can't be stored, so that it spoils nothing for the others."""
+        if len(batch) == 1:
+            self._fail(batch, error)
+            return
+        middle = len(batch) // 2
+        await self._commit(batch[:middle])
+        await self._commit(batch[middle:])
+
+    def _answer(self, batch: list[Waiting], committed: Committed, size: int) -> None:
+        accepted = len(committed.accepted)
+        self._metrics.events_accepted.inc(accepted)
+        if accepted == size:
+            for waiting in batch:
+                _resolve(waiting, [])
+            return
+        self._metrics.events_duplicate.inc(size - accepted)
+        new = set(committed.accepted)
+        start = 0
+        for waiting in batch:
+            count = len(waiting.events)
+            _resolve(waiting, [i for i in range(count) if start + i not in new])
+            start += count
+
+    def _fail(self, batch: list[Waiting], error: LivetallyError) -> None:
+        self._metrics.commit_failures.labels(error.code).inc()
+        for waiting in batch:
+            if not waiting.answer.done():
+                waiting.answer.set_exception(type(error)(error.message))
+
+    def _count_queue(self, change: int) -> None:
+        self._queued_events += change
+        self._metrics.queue_events.set(self._queued_events)
+
+
+def _resolve(waiting: Waiting, duplicates: list[int]) -> None:
+    if not waiting.answer.done():  # its client may have gone
+        waiting.answer.set_result(duplicates)

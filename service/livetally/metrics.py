@@ -1,0 +1,113 @@
+"""What /metrics tells. Causes carry the code of the error that the client was told."""
+
+import os
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """Every metric of a process, by the name it is used under in the code."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self._registry = registry
+        self.requests = Counter(
+            "livetally_http_requests",
+            "HTTP requests answered",
+            ["method", "route", "status"],
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            "livetally_http_request_seconds",
+            "Time from a request's head to its answer",
+            ["route"],
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self.events_accepted = Counter(
+            "livetally_events_accepted", "Events stored and counted", registry=registry
+        )
+        self.events_duplicate = Counter(
+            "livetally_events_duplicate", "Events whose id was known already", registry=registry
+        )
+        self.events_rejected = Counter(
+            "livetally_events_rejected", "Events refused", ["cause"], registry=registry
+        )
+        self.batch_events = Histogram(
+            "livetally_batch_events",
+            "Events a transaction",
+            registry=registry,
+            buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000),
+        )
+        self.commit_seconds = Histogram(
+            "livetally_commit_seconds", "Time of a transaction", registry=registry, buckets=_SECONDS
+        )
+        self.commit_failures = Counter(
+            "livetally_commit_failures", "Batches not stored", ["cause"], registry=registry
+        )
+        self.queue_events = Gauge(
+            "livetally_queue_events",
+            "Events waiting for a transaction",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.publish_failures = Counter(
+            "livetally_publish_failures",
+            "Changes that Redis did not take (viewers elsewhere see them by the re-read)",
+            registry=registry,
+        )
+        self.resyncs = Counter(
+            "livetally_resyncs",
+            "Watched totals read again from Postgres",
+            ["cause"],
+            registry=registry,
+        )
+        self.viewers = Gauge(
+            "livetally_viewers",
+            "Live connections",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.subscriptions = Gauge(
+            "livetally_subscriptions",
+            "Subscriptions of live connections",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.frames_sent = Counter(
+            "livetally_frames_sent", "Frames written to viewers", registry=registry
+        )
+        self.frames_skipped = Counter(
+            "livetally_frames_skipped",
+            "Frames not written, the viewer being slow",
+            registry=registry,
+        )
+        self.lag_seconds = Histogram(
+            "livetally_lag_seconds",
+            "Time from a commit to the frame that shows it",
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self.viewers_closed = Counter(
+            "livetally_viewers_closed", "Live connections ended by us", ["cause"], registry=registry
+        )
+
+    def render(self) -> bytes:
+        """The exposition text; with several workers on one port, of all of them together."""
+        registry = self._registry
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

@@ -1,0 +1,96 @@
+"""After a commit: tell every process what changed, one small Redis message a project and batch.
+
+Nothing depends on a message arriving. It carries absolute counts, so one lost, doubled or late does
+no harm, and the hub finds what it missed by comparing positions. So when Redis is away, or slower
+than commits come, messages are dropped and counted, and nobody waits.
+"""
+
+import asyncio
+import contextlib
+import time
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from .health import Health
+from .metrics import Metrics
+from .store import Committed
+
+#: Changes waiting for Redis. More are dropped: by then the hubs' re-read is quicker.
+QUEUE_SIZE = 1_000
+#: Changes sent in one round trip.
+PIPELINE_SIZE = 100
+
+
+class Change(msgspec.Struct, array_like=True):
+    """What one commit changed in one project."""
+
+    origin: str  # the process that committed; it has shown the change already
+    project: int
+    slot: int
+    first: int  # the positions given out in the slot, first and last
+    last: int
+    committed_at: float  # Unix time, seconds
+    #: (type, subject, the slot's new count); the empty subject is the type's grand total
+    totals: list[tuple[str, str, int]]
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def changes(committed: Committed, origin: str) -> list[Change]:
+    """What a commit has to tell, by project."""
+    now = time.time()
+    by_project = {
+        project: Change(origin, project, committed.slot, first, last, now, [])
+        for project, first, last in committed.positions
+    }
+    for project, type_, subject, n in committed.totals:
+        by_project[project].totals.append((type_, subject, n))
+    return list(by_project.values())
+
+
+def channel(project: int) -> str:
+    return f"livetally:{project}"
+
+
+class Publisher:
+    """Sends changes to Redis, in order, from a loop of its own."""
+
+    def __init__(self, redis: Redis, metrics: Metrics, health: Health) -> None:
+        self._redis = redis
+        self._metrics = metrics
+        self._health = health
+        self._queue: asyncio.Queue[Change] = asyncio.Queue(QUEUE_SIZE)
+
+    def publish(self, change: Change) -> None:
+        """Send it soon. Never waits, never raises."""
+        try:
+            self._queue.put_nowait(change)
+        except asyncio.QueueFull:
+            self._metrics.publish_failures.inc()
+
+    async def run(self) -> None:
+        """The loop; ends when cancelled."""
+        while True:
+            self._health.beat("publisher")
+            batch = []
+            with contextlib.suppress(TimeoutError):
+                batch.append(await asyncio.wait_for(self._queue.get(), 1))
+            while batch and len(batch) < PIPELINE_SIZE and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            if batch:
+                await self._send(batch)
+
+    async def _send(self, batch: list[Change]) -> None:
+        pipeline = self._redis.pipeline(transaction=False)
+        for change in batch:
+            pipeline.publish(channel(change.project), _encoder.encode(change))
+        try:
+            await pipeline.execute()
+        except (RedisError, OSError, TimeoutError) as error:
+            self._metrics.publish_failures.inc(len(batch))
+            self._health.trouble("publisher", f"Redis does not take messages: {error}")
+        else:
+            self._health.trouble("publisher", None)
