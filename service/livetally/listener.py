@@ -1,0 +1,89 @@
+"""The other end of the publisher: changes that other processes committed, from Redis."""
+
+import asyncio
+import logging
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from .health import Health
+from .hub import Hub
+from .publisher import Change, channel
+
+log = logging.getLogger(__name__)
+
+#: Always subscribed to, so that the connection is there (and watched) before the first viewer is.
+_IDLE_CHANNEL = "livetally"
+_RECONNECT_S = 0.25
+
+_decoder = msgspec.json.Decoder(Change)
+
+
+class Listener:
+    """Follows the channels of the projects that are being watched here."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        origin: str,
+        hub: Hub,
+        health: Health,
+    ) -> None:
+        self._pubsub = redis.pubsub(ignore_subscribe_messages=True)
+        self._origin = origin
+        self._hub = hub
+        self._health = health
+        hub.follow, hub.leave = self.follow, self.leave
+        self._projects: set[int] = set()
+        self._wake = asyncio.Event()
+
+    def follow(self, project: int) -> None:
+        """Hear of a project's changes from now on (soon: until then the re-read does it)."""
+        self._projects.add(project)
+        self._wake.set()
+
+    def leave(self, project: int) -> None:
+        self._projects.discard(project)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """The loop; ends when cancelled. Redis coming and going is its everyday business."""
+        try:
+            while True:
+                try:
+                    await self._listen()
+                except (RedisError, OSError, TimeoutError) as error:
+                    self._health.trouble("listener", f"Redis can't be heard: {error}")
+                    await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+                    await asyncio.sleep(_RECONNECT_S)
+        finally:
+            await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    async def _listen(self) -> None:
+        await self._pubsub.subscribe(_IDLE_CHANNEL, *map(channel, self._projects))
+        self._health.trouble("listener", None)
+        self._hub.resync()
+        subscribed = set(self._projects)
+        while True:
+            self._health.beat("listener")
+            message = await self._pubsub.get_message(timeout=1)
+            if message is not None:
+                self._receive(message["data"])
+            if self._wake.is_set():
+                self._wake.clear()
+                wanted = set(self._projects)
+                if new := wanted - subscribed:
+                    await self._pubsub.subscribe(*map(channel, new))
+                if old := subscribed - wanted:
+                    await self._pubsub.unsubscribe(*map(channel, old))
+                subscribed = wanted
+
+    def _receive(self, data: bytes) -> None:
+        try:
+            change = _decoder.decode(data)
+        except msgspec.DecodeError as error:
+            log.warning("a message from Redis can't be read: %s", error)
+        else:
+            if change.origin != self._origin:  # our own was applied before it was published
+                self._hub.apply(change)

@@ -1,0 +1,59 @@
+"""A viewer: one live connection, as the hub sees it."""
+
+import asyncio
+
+from .frames import message, text_frame
+
+#: A client that makes us answer (errors, acks) but reads nothing is cut off here.
+ABORT_BYTES = 4 * 1024 * 1024
+
+
+class Viewer:
+    """Writes to a websocket's transport, past aiohttp's own writer.
+
+    A broadcast that awaits each viewer waits for the slowest, and costs twice the CPU; a frame that
+    was encoded once can be handed to every transport as it is. Bounding what waits in a transport
+    is then up to us: see `clogged`.
+    """
+
+    __slots__ = ("_buffer_bytes", "_outbox", "_transport", "heard_at")
+
+    def __init__(self, transport: asyncio.Transport, buffer_bytes: int, now: float) -> None:
+        self._transport = transport
+        self._buffer_bytes = buffer_bytes
+        self._outbox: list[bytes] = []
+        #: When its peer last gave a sign of life (the loop's clock).
+        self.heard_at = now
+
+    @property
+    def closing(self) -> bool:
+        return self._transport.is_closing()
+
+    @property
+    def clogged(self) -> bool:
+        """Its peer reads slower than we write: it is to be skipped until it has drained."""
+        return self._transport.get_write_buffer_size() > self._buffer_bytes
+
+    def put(self, frame: bytes) -> None:
+        """Line a frame up for the next `flush`, so that all that is due goes in one write."""
+        self._outbox.append(frame)
+
+    def flush(self) -> int:
+        """Write what was put, in one go; the number of frames. Never waits, never raises."""
+        outbox = self._outbox
+        if not outbox or self._transport.is_closing():
+            return 0
+        self._outbox = []
+        self._transport.write(outbox[0] if len(outbox) == 1 else b"".join(outbox))
+        return len(outbox)
+
+    def send(self, value: object) -> None:
+        """Write a message to this viewer alone, at once."""
+        self.put(text_frame(message(value)))
+        self.flush()
+        if self._transport.get_write_buffer_size() > ABORT_BYTES:
+            self._transport.abort()
+
+    def abort(self) -> None:
+        """End the connection without a closing handshake, for a peer that is gone."""
+        self._transport.abort()
