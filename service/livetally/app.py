@@ -1,0 +1,178 @@
+"""All wiring: what each part is given, what starts first and what stops last."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+from aiohttp import web
+from redis.asyncio import Redis
+
+from . import edge
+from .auth import Auth
+from .batcher import Batcher
+from .config import Config
+from .database import Database
+from .errors import DatabaseUnavailable
+from .health import Health
+from .hub import Hub
+from .ingest import Ingest
+from .listener import Listener
+from .live import Live
+from .metrics import CONTENT_TYPE, Metrics
+from .pages import Pages
+from .partitions import run_partitions
+from .publisher import Publisher, changes
+from .stats import Stats
+from .store import Committed, Store
+
+log = logging.getLogger(__name__)
+
+#: Set when a background loop has died: the process should end, and be started again.
+FAILED: web.AppKey[asyncio.Event] = web.AppKey("FAILED", asyncio.Event)
+
+#: What is queued is committed within this time after the signal to stop.
+FLUSH_TIMEOUT_S = 12
+
+
+def create_app(config: Config, store: Store | None = None) -> web.Application:
+    """The application; with its own parts made, not yet started.
+
+    `store` replaces the one that writes to Postgres: the benchmark measures what storing costs.
+    """
+    # The parts, in the order of the journey.
+    metrics = Metrics()
+    health = Health()
+    database = Database(config.database_url, config.pool_size)
+    redis = Redis.from_url(config.redis_url, socket_connect_timeout=2, socket_timeout=2)
+    # A listener may hear nothing for hours: pings tell whether Redis is there, not a time-out.
+    listening_redis = Redis.from_url(
+        config.redis_url, socket_connect_timeout=2, socket_timeout=None, health_check_interval=5
+    )
+    auth = Auth(database)
+    origin = secrets.token_hex(8)
+    publisher = Publisher(redis, metrics, health)
+    hub = Hub(
+        database,
+        metrics,
+        health,
+        frame_interval_s=config.frame_interval_ms / 1000,
+        resync_interval_s=config.resync_interval_ms / 1000,
+    )
+    listener = Listener(listening_redis, origin, hub, health)
+
+    def on_commit(committed: Committed) -> None:
+        """After the commit, and only then: show it here at once, and tell the others."""
+        for change in changes(committed, origin):
+            hub.apply(change)
+            publisher.publish(change)
+
+    batcher = Batcher(
+        store or Store(config.database_url, config.commit_timeout_ms / 1000),
+        on_commit,
+        metrics,
+        health,
+        flush_interval_s=config.flush_interval_ms / 1000,
+        batch_max_events=config.batch_max_events,
+        queue_max_events=config.queue_max_events,
+    )
+    live = Live(
+        auth,
+        batcher,
+        hub,
+        metrics,
+        health,
+        viewer_buffer_bytes=config.viewer_buffer_bytes,
+        ping_interval_s=config.ping_interval_s,
+    )
+    ingest = Ingest(auth, batcher)
+    stats = Stats(auth, database)
+    pages = Pages(config.pages_dir, auth, config.page_write_key, config.page_read_key)
+
+    async def metrics_text(request: web.Request) -> web.Response:
+        return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def healthz(request: web.Request) -> web.Response:
+        stuck = health.alive()
+        return edge.json_response(
+            {"status": "stuck" if stuck else "alive", "reasons": stuck}, 503 if stuck else 200
+        )
+
+    async def readyz(request: web.Request) -> web.Response:
+        try:
+            await database.value("schema_version")
+            reason = None
+        except DatabaseUnavailable as error:
+            reason = error.message
+        report = health.report(reason)
+        return edge.json_response(report, 503 if report.status == "unavailable" else 200)
+
+    app = web.Application(middlewares=[edge.middleware(metrics)])
+    app.add_routes(
+        [
+            web.post("/v1/events", ingest.post_events),
+            web.get("/v1/stats", stats.get_stats),
+            web.get("/v1/live", live.handle),
+            web.get("/healthz", healthz),
+            web.get("/readyz", readyz),
+            web.get("/metrics", metrics_text),
+            web.get("/", pages.home),
+            web.get("/page.json", pages.page_json),
+            web.get("/assets/{name}", pages.asset),
+        ]
+    )
+    app[FAILED] = asyncio.Event()
+
+    async def drain(app: web.Application) -> None:
+        """The listening sockets are closed. Refuse, flush, answer, then let the viewers go."""
+        health.draining = True
+        batcher.close()
+        _, unfinished = await asyncio.wait([batching], timeout=FLUSH_TIMEOUT_S)
+        if unfinished:
+            log.error("some events were not stored in time; their senders were not told they were")
+        await live.drain(config.drain_s)
+
+    async def connections(app: web.Application) -> AsyncIterator[None]:
+        await database.open()
+        yield
+        await database.close()
+        await redis.aclose()
+        await listening_redis.aclose()
+
+    batching: asyncio.Task[None]
+
+    async def loops(app: web.Application) -> AsyncIterator[None]:
+        nonlocal batching
+        batching = _start(app, "batcher", batcher.run())
+        tasks = [
+            batching,
+            _start(app, "publisher", publisher.run()),
+            _start(app, "listener", listener.run()),
+            _start(app, "resync", hub.run_resync()),
+            _start(app, "frames", hub.run_frames()),
+            _start(app, "live", live.run_clock()),
+            _start(app, "partitions", run_partitions(database, health)),
+        ]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await batcher.disconnect()
+
+    app.cleanup_ctx.extend([connections, loops])
+    app.on_shutdown.append(drain)
+    return app
+
+
+def _start(app: web.Application, name: str, loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Run a background loop. One that dies takes the process with it: half a service is a lie."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            log.critical("the %s loop died", name, exc_info=error)
+            app[FAILED].set()
+
+    task = asyncio.create_task(loop, name=name)
+    task.add_done_callback(ended)
+    return task

@@ -1,0 +1,123 @@
+"""Around every request: its id, CORS, errors as JSON, metrics, and the log line of a bad one."""
+
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from aiohttp import hdrs, web
+
+from .errors import BadRequest, LivetallyError, MethodNotAllowed, NotFound, TooLarge
+from .logs import request_id
+from .metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_encoder = msgspec.json.Encoder()
+
+# Keys travel in headers, never in cookies, so any page may ask: its key decides what it gets.
+_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Retry-After, X-Request-Id",
+    "X-Content-Type-Options": "nosniff",
+    "Server": "livetally",
+}
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": (
+        "Authorization, Content-Type, If-Match, X-Api-Key, X-Request-Id"
+    ),
+    "Access-Control-Max-Age": "600",
+}
+
+
+def json_response(value: Any, status: int = 200) -> web.Response:
+    return web.Response(body=_encoder.encode(value), status=status, content_type="application/json")
+
+
+def error_response(error: LivetallyError) -> web.Response:
+    response = json_response(error.as_json(), error.status)
+    if error.retry_after_s is not None:
+        response.headers[hdrs.RETRY_AFTER] = str(error.retry_after_s)
+    if error.status == 401:
+        response.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="livetally"'
+    return response
+
+
+def middleware(metrics: Metrics) -> Any:
+    """The application's one middleware."""
+
+    @lru_cache(maxsize=1_000)
+    def count(method: str, route: str, status: int) -> Any:
+        return metrics.requests.labels(method, route, str(status))
+
+    @lru_cache(maxsize=100)
+    def seconds(route: str) -> Any:
+        return metrics.request_seconds.labels(route)
+
+    @web.middleware
+    async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        # A connection's requests come one after another in one task: the last one set is right.
+        request_id.set(_given_id(request) or secrets.token_hex(8))
+        response = await _answer(request, handler)
+        if not response.prepared:
+            response.headers.update(_HEADERS)
+            response.headers["X-Request-Id"] = request_id.get()
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource else "unmatched"
+        count(request.method, route, response.status).inc()
+        if not isinstance(response, web.WebSocketResponse):
+            seconds(route).observe(time.perf_counter() - started)
+        if response.status >= 400:
+            # The path only: a query can hold a key.
+            log.info("%s %s -> %d", request.method, request.path, response.status)
+        return response
+
+    return edge
+
+
+def _given_id(request: web.Request) -> str:
+    given = request.headers.get("X-Request-Id", "")
+    return given if len(given) <= 64 and given.isascii() and given.isprintable() else ""
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if request.method == hdrs.METH_OPTIONS:
+        return web.Response(status=204, headers=_PREFLIGHT)
+    try:
+        return await handler(request)
+    except LivetallyError as error:
+        return error_response(error)
+    except web.HTTPException as error:
+        return _translated(error)
+    except ConnectionError:
+        raise  # the client has gone: there is nobody to answer
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return error_response(LivetallyError())
+
+
+def _translated(error: web.HTTPException) -> web.StreamResponse:
+    """aiohttp's own refusals in our form."""
+    if error.status < 400:
+        return error
+    ours: LivetallyError
+    match error:
+        case web.HTTPNotFound():
+            ours = NotFound()
+        case web.HTTPMethodNotAllowed():
+            ours = MethodNotAllowed(f"Use one of: {', '.join(sorted(error.allowed_methods))}.")
+        case web.HTTPRequestEntityTooLarge():
+            ours = TooLarge()
+        case _:
+            ours = BadRequest(error.reason)
+    response = error_response(ours)
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        response.headers[hdrs.ALLOW] = ", ".join(sorted(error.allowed_methods))
+    return response

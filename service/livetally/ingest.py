@@ -1,0 +1,85 @@
+"""POST /v1/events: from an HTTP request to events on disk, and the answer."""
+
+import asyncio
+
+from aiohttp import web
+
+from .auth import Auth, key_in
+from .batcher import Batcher, Result
+from .config import MAX_BODY_BYTES
+from .edge import json_response
+from .errors import RequestTimeout, TooLarge, UnsupportedMediaType
+from .events import parse
+from .keys import Role
+
+#: A megabyte takes this long at 100 kB/s; who sends slower holds a connection for nothing.
+BODY_TIMEOUT_S = 10
+
+_NDJSON = {"application/x-ndjson", "application/ndjson", "application/jsonl"}
+# text/plain is what navigator.sendBeacon sends; aiohttp says octet-stream when there is no header.
+_TYPES = {"application/json", "text/plain", "application/octet-stream"} | _NDJSON
+
+
+class Ingest:
+    """The HTTP way in. The websocket's is `track`, in `live`."""
+
+    def __init__(self, auth: Auth, batcher: Batcher) -> None:
+        self._auth = auth
+        self._batcher = batcher
+
+    async def post_events(self, request: web.Request) -> web.Response:
+        """200 with what became of each event; 422 if none of them is valid."""
+        # sendBeacon can't set a header, so a write key may also stand in the query.
+        key = await self._auth.find(key_in(request.headers) or request.query.get("api_key"))
+        key.require(Role.WRITE, request.headers.get("Origin"))
+        body = await read_body(request)
+        parsed = parse(body, key.project, ndjson=request.content_type in _NDJSON)
+        result = await self._batcher.take(parsed)
+        return _answer(result, len(parsed.events) == 0, request.query.get("results") == "each")
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The whole body, checked for type and size.
+
+    Raises UnsupportedMediaType, TooLarge, or RequestTimeout if it doesn't arrive.
+    """
+    if request.content_type not in _TYPES or (request.charset or "utf-8").lower() not in (
+        "utf-8",
+        "us-ascii",
+    ):
+        raise UnsupportedMediaType
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise TooLarge
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge from None
+    except TimeoutError:
+        raise RequestTimeout from None
+
+
+def _answer(result: Result, none_valid: bool, each: bool) -> web.Response:
+    answer = result.as_json()
+    if each:
+        answer["results"] = _each(result)
+    if none_valid:
+        first = result.rejected[0]
+        answer["error"] = {
+            "code": first.code if len(result.rejected) == 1 else "no_valid_event",
+            "message": first.message
+            if len(result.rejected) == 1
+            else f"None of the {len(result.rejected)} events is valid; the first: {first.message}",
+        }
+    return json_response(answer, status=422 if none_valid else 200)
+
+
+def _each(result: Result) -> list[str]:
+    """The fate of every event, in the order of the request."""
+    size = result.accepted + len(result.duplicates) + len(result.rejected)
+    fates = ["accepted"] * size
+    for index in result.duplicates:
+        fates[index] = "duplicate"
+    for rejection in result.rejected:
+        fates[rejection.index] = "rejected"
+    return fates

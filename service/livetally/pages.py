@@ -1,0 +1,70 @@
+"""The built front end: the page at `/`, its assets, and what it needs to know."""
+
+from pathlib import Path
+
+from aiohttp import web
+
+from .auth import Auth
+from .edge import json_response
+from .errors import LivetallyError, NotFound
+
+_HINT = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Livetally</title>
+<h1>The API is running; the page is not built</h1>
+<p>Install Node 20 or newer with npm and start again: <code>make run</code> builds the page.</p>
+"""
+
+# Nothing from elsewhere, nothing inline; connect-src names the websocket, which 'self' does not
+# cover in every browser.
+_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+
+
+class Pages:
+    """Serves the folder that Vite built."""
+
+    def __init__(self, folder: str, auth: Auth, write_key: str, read_key: str) -> None:
+        self._folder = Path(folder)
+        self._auth = auth
+        self._write_key = write_key
+        self._read_key = read_key
+
+    async def home(self, request: web.Request) -> web.StreamResponse:
+        page = self._folder / "index.html"
+        response: web.StreamResponse
+        if page.is_file():
+            response = web.FileResponse(page)
+        else:
+            response = web.Response(text=_HINT, content_type="text/html", status=503)
+        response.headers["Content-Security-Policy"] = _CSP
+        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+    async def asset(self, request: web.Request) -> web.StreamResponse:
+        """Assets have their content's hash in their names, so they never change."""
+        name = request.match_info["name"]
+        file = self._folder / "assets" / name
+        if "/" in name or name.startswith(".") or not file.is_file():
+            raise NotFound
+        return web.FileResponse(file, headers={"Cache-Control": "max-age=31536000, immutable"})
+
+    async def page_json(self, request: web.Request) -> web.Response:
+        """The keys that this installation gives to everybody who opens the page, if any."""
+        project = None
+        for text in (self._read_key, self._write_key):
+            if text:
+                try:
+                    project = (await self._auth.find(text)).project_name
+                except LivetallyError:
+                    continue
+        return json_response(
+            {
+                "project": project,
+                "write_key": self._write_key or None,
+                "read_key": self._read_key or None,
+            }
+        )
