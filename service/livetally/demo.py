@@ -1,0 +1,142 @@
+"""`livetally demo`, or `make run`: everything on one machine, and a project to play with."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import keys, logs, serve
+from .auth import Auth
+from .config import Config
+from .database import Database, migrate
+from .errors import LivetallyError, NotFound, UnknownKey
+from .keys import Role
+from .local import LocalPostgres, LocalRedis, LocalServerError
+
+PROJECT = "demo"
+
+
+class DemoError(LivetallyError):
+    """The demo can't be started; says why and what to do."""
+
+
+def run(data_dir: Path, host: str, port: int) -> int:
+    """Start Postgres and Redis, migrate, make keys, serve until Ctrl-C, stop it all.
+
+    Raises DemoError, or PortInUse before anything is started.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _only_one(data_dir), contextlib.ExitStack() as servers:
+        sock = serve.listen(host, port)
+        try:
+            _say("starting Postgres and Redis")
+            postgres = servers.enter_context(LocalPostgres(data_dir / "postgres"))
+            redis = servers.enter_context(LocalRedis(data_dir / "redis"))
+        except LocalServerError as error:
+            raise DemoError(str(error)) from None
+        database_url = postgres.dsn()
+        for name in asyncio.run(migrate(database_url)):
+            _say(f"applied {name}")
+        url = f"http://{host}:{sock.getsockname()[1]}"
+        demo = asyncio.run(_demo_file(data_dir / "demo.json", database_url, url))
+        settings = {
+            **{name: value for name, value in os.environ.items() if name.startswith("LIVETALLY_")},
+            "LIVETALLY_DATABASE_URL": database_url,
+            "LIVETALLY_REDIS_URL": redis.url,
+            "LIVETALLY_PAGE_WRITE_KEY": demo["write_key"],
+            "LIVETALLY_PAGE_READ_KEY": demo["read_key"],
+        }
+        config = Config.from_environ({"LIVETALLY_LOG_LEVEL": "warning", **settings})
+        _write_private(
+            data_dir / "env",
+            "".join(
+                f"export {name}={shlex.quote(settings[name])}\n"
+                for name in ("LIVETALLY_DATABASE_URL", "LIVETALLY_REDIS_URL")
+            ),
+        )
+        logs.configure(config.log_level)
+        status = serve.run(config, sock, started=lambda: _welcome(url, data_dir, demo, config))
+        _say("stopping Postgres and Redis; the data stays in " + str(data_dir))
+    return status
+
+
+async def _demo_file(path: Path, database_url: str, url: str) -> dict[str, str]:
+    """The demo project's keys: those of the last run, or new ones if the database lacks them."""
+    database = Database(database_url, 2)
+    await database.open()
+    try:
+        kept = _read(path)
+        demo = {"url": url, "project": PROJECT}
+        for role in Role:
+            field = f"{role}_key"
+            key = kept.get(field, "")
+            try:
+                await Auth(database).find(key or "none")
+            except UnknownKey:
+                with contextlib.suppress(NotFound):
+                    await keys.revoke(database, PROJECT, f"demo-{role}")
+                key = await keys.create(database, PROJECT, role, f"demo-{role}")
+            demo[field] = key
+    finally:
+        await database.close()
+    _write_private(path, json.dumps(demo, indent=2) + "\n")
+    return demo
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Never readable by others, not even for a moment; never half-written."""
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600, exist_ok=False)
+    new.write_text(text)
+    new.replace(path)
+
+
+@contextlib.contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    """A second demo on the same data would stop the first one's servers. The lock dies with us."""
+    with (data_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DemoError(f"it is running already with the data in {data_dir}.") from None
+        yield
+
+
+def _say(text: str) -> None:
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def _welcome(url: str, data_dir: Path, demo: dict[str, str], config: Config) -> None:
+    page = Path(config.pages_dir, "index.html").is_file()
+    print(
+        f"""
+Livetally is running at {url}   (Ctrl-C stops it)
+{"" if page else "The page is not built: install Node 20+ with npm and start again. The API works."}
+Count something:
+
+  curl {url}/v1/events -H 'x-api-key: {demo["write_key"]}' \\
+    -H 'content-type: application/json' -d '{{"type":"click","subject":"red"}}'
+
+Ask for the counts:
+
+  curl '{url}/v1/stats?type=click' -H 'x-api-key: {demo["read_key"]}'
+
+Keys are in {data_dir / "demo.json"}; `. {data_dir / "env"}` lets `livetally keys` and psql in.
+""",
+        flush=True,
+    )

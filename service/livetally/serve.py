@@ -1,0 +1,151 @@
+"""The life of a process: listen, serve, stop in order. And of several that share one port.
+
+Stopping: close the listening sockets, commit and answer what was taken, close the viewers with 1012
+spread over `drain_s`, wait for the last answers, exit 0. It takes at most 30 s.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+
+import uvloop
+from aiohttp import web
+from prometheus_client import multiprocess
+
+from .app import FAILED, create_app
+from .config import Config
+
+log = logging.getLogger(__name__)
+
+#: Connections that may wait to be accepted: a deploy's worth of reconnecting viewers.
+BACKLOG = 4096
+#: For answers that are on their way when everything else has stopped.
+ANSWER_TIMEOUT_S = 5.0
+#: A supervisor gives its workers this long before it kills them.
+STOP_TIMEOUT_S = 30.0
+#: Between a worker's death and the next one's start.
+RESTART_S = 0.5
+
+
+class PortInUse(Exception):
+    """Another program listens there."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The listening socket. Raises PortInUse, or OSError for an address that isn't ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(f"Port {port} of {host} is in use: choose another one.") from None
+        raise
+    return sock
+
+
+def run(
+    config: Config,
+    sock: socket.socket,
+    *,
+    started: Callable[[], None] | None = None,
+    supervised: bool = False,
+) -> int:
+    """Serve on `sock` until SIGTERM or SIGINT; returns the exit status.
+
+    A `supervised` process also stops when its standard input ends: its supervisor is gone.
+    """
+    _raise_file_limit()
+    return uvloop.run(_serve(config, sock, started, supervised))
+
+
+def run_workers(sock: socket.socket, count: int) -> int:
+    """Serve on `sock` with `count` processes, starting again those that die, until told to stop."""
+    with tempfile.TemporaryDirectory(prefix="livetally-metrics-") as metrics_dir:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_dir
+        return asyncio.run(_supervise(sock, count))
+
+
+async def _serve(
+    config: Config,
+    sock: socket.socket,
+    started: Callable[[], None] | None,
+    supervised: bool,
+) -> int:
+    stop = _stop_event()
+    if supervised:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
+    app = create_app(config)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=ANSWER_TIMEOUT_S)
+    await runner.setup()
+    await web.SockSite(runner, sock, backlog=BACKLOG).start()
+    log.info("serving on port %d", sock.getsockname()[1])
+    if started:
+        started()
+    stopped = asyncio.create_task(stop.wait())
+    failed = asyncio.create_task(app[FAILED].wait())
+    await asyncio.wait([stopped, failed], return_when=asyncio.FIRST_COMPLETED)
+    log.info("stopping")
+    await runner.cleanup()
+    log.info("stopped")
+    return 1 if app[FAILED].is_set() else 0
+
+
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _supervise(sock: socket.socket, count: int) -> int:
+    stop = _stop_event()
+    statuses = await asyncio.gather(*(_keep_running(sock, stop) for _ in range(count)))
+    return max(statuses)
+
+
+async def _keep_running(sock: socket.socket, stop: asyncio.Event) -> int:
+    stopping = asyncio.create_task(stop.wait())
+    while True:
+        worker = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "livetally", "serve", "--fd", str(sock.fileno())),
+            stdin=asyncio.subprocess.PIPE,  # it ends when we do, even by kill -9
+            pass_fds=[sock.fileno()],
+        )
+        ended = asyncio.create_task(worker.wait())
+        await asyncio.wait([stopping, ended], return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            with contextlib.suppress(ProcessLookupError):
+                worker.terminate()
+            await asyncio.wait([ended], timeout=STOP_TIMEOUT_S)
+            if not ended.done():
+                log.error("worker %d does not stop; killing it", worker.pid)
+                worker.kill()
+        status = await ended
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        if stop.is_set():
+            return status
+        log.error("worker %d ended with status %d; starting another", worker.pid, status)
+        with contextlib.suppress(TimeoutError):  # not in a tight loop
+            await asyncio.wait_for(asyncio.shield(stopping), RESTART_S)
+        if stop.is_set():
+            return status
+
+
+def _raise_file_limit() -> None:
+    """Every viewer is an open file; the default of 1,024 is for another kind of program."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # macOS says "infinity" and means less
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
