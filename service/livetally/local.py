@@ -278,8 +278,9 @@ class LocalPostgres(_LocalServer):
         draft = self.data_dir / "cluster.new"
         shutil.rmtree(draft, ignore_errors=True)
         flags = "--username=livetally --auth=scram-sha-256 --encoding=UTF8 --locale=C"
-        command = [_postgres_bin() / "initdb", "-D", draft, *flags.split()]
-        if self._spawn([*command, f"--pwfile={self._password_file}"], run_as).wait():
+        initdb = _postgres_bin() / "initdb"
+        password = f"--pwfile={self._password_file}"
+        if self._spawn([initdb, "-D", draft, password, *flags.split()], run_as).wait():
             raise LocalServerError(f"initdb failed:\n{self._log_tail()}")
         draft.rename(cluster)
 
@@ -287,16 +288,17 @@ class LocalPostgres(_LocalServer):
         """Postgres refuses to be root: then the data directory's owner runs it.
 
         Is that root itself, it runs in a user namespace where root's own files look like
-        somebody's: no user is made, no mode changed. Without namespaces `nobody` gets the data.
+        nobody's: no user is made, no mode changed. Without namespaces `nobody` gets the data.
         """
         if os.geteuid() != 0:
             return _RunAs()
         if self.data_dir.stat().st_uid == 0:
-            unshare = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+            nobody = pwd.getpwnam("nobody")  # not any number: initdb looks its user up
+            names = (f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}")
+            unshare = ("unshare", "--user", *names)
             with suppress(OSError):
                 if subprocess.run([*unshare, "true"], capture_output=True).returncode == 0:
                     return _RunAs(unshare)
-            nobody = pwd.getpwnam("nobody")
             for path in [*self.data_dir.rglob("*"), self.data_dir]:
                 os.chown(path, nobody.pw_uid, nobody.pw_gid, follow_symlinks=False)
         owner = self.data_dir.stat()
