@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any
 
 from aiohttp import web
@@ -155,9 +155,7 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
             _start(app, "partitions", run_partitions(database, health)),
         ]
         yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end(tasks)
         await batcher.disconnect()
 
     app.cleanup_ctx.extend([connections, loops])
@@ -176,3 +174,12 @@ def _start(app: web.Application, name: str, loop: Coroutine[Any, Any, None]) -> 
     task = asyncio.create_task(loop, name=name)
     task.add_done_callback(ended)
     return task
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel, and cancel again: a library that waits for a reply may swallow a cancellation."""
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.2)

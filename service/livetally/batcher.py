@@ -5,7 +5,6 @@ one batch is being committed the next gathers; there is one commit at a time in 
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import deque
@@ -22,7 +21,7 @@ from .errors import (
     UnstorableEvent,
 )
 from .events import Event, Parsed, Rejection
-from .health import Health
+from .health import Health, wait
 from .metrics import Metrics
 from .store import Committed, Store
 
@@ -111,8 +110,7 @@ class Batcher:
                 if self._closing:
                     return
                 self._wake.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), 1)
+                await wait(self._wake, 1)
                 continue
             # Alone, a request is committed at once. When requests come together, a moment's wait
             # makes the batch larger and everyone's share of the commit smaller.

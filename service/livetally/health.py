@@ -1,5 +1,7 @@
 """Is this process well? /healthz (alive), /readyz (send it traffic?), and the loops' heartbeats."""
 
+import asyncio
+import contextlib
 import time
 
 import msgspec
@@ -49,3 +51,13 @@ class Health:
         if fatal:
             return Report("unavailable", fatal + list(self._troubles.values()))
         return Report("degraded" if self._troubles else "ready", list(self._troubles.values()))
+
+
+async def wait(event: asyncio.Event, timeout_s: float) -> None:
+    """Wait for the event, but no longer: a loop has to turn for its heartbeat.
+
+    Not `asyncio.wait_for`: before Python 3.12 it can swallow the cancellation that ends the loop.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()

@@ -8,7 +8,6 @@ only if something that was committed before the last look has not been heard of 
 """
 
 import asyncio
-import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -20,7 +19,7 @@ from .config import MAX_SUBJECTS
 from .database import Database
 from .errors import DatabaseUnavailable
 from .frames import addressed, message, text_frame
-from .health import Health
+from .health import Health, wait
 from .metrics import Metrics
 from .publisher import Change
 from .totals import Totals
@@ -217,8 +216,7 @@ class Hub:
         """The loop that notices what messages did not tell; ends when cancelled."""
         while True:
             self._health.beat("resync")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._resync_now.wait(), self._resync_interval_s)
+            await wait(self._resync_now, self._resync_interval_s)
             self._resync_now.clear()
             try:
                 await self._resync()
@@ -273,12 +271,10 @@ class Hub:
                 topic.due_at = self._next_due(topic.due_at, now)
             self._put_snapshots(touched)
             await self._flush(touched)
-            wait = min((topic.due_at - clock() for topic in self._dirty), default=1.0)
+            pause = min((topic.due_at - clock() for topic in self._dirty), default=1.0)
             if self._behind:
-                wait = min(wait, self._frame_interval_s)
-            if wait > 0:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), wait)
+                pause = min(pause, self._frame_interval_s)
+            await wait(self._wake, max(pause, 0))
 
     def _next_due(self, was_due: float, now: float) -> float:
         """When a topic's next frame may go, `was_due` being this one's time; at least an interval.

@@ -6,14 +6,14 @@ than commits come, messages are dropped and counted, and nobody waits.
 """
 
 import asyncio
-import contextlib
 import time
+from collections import deque
 
 import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from .health import Health
+from .health import Health, wait
 from .metrics import Metrics
 from .store import Committed
 
@@ -62,26 +62,26 @@ class Publisher:
         self._redis = redis
         self._metrics = metrics
         self._health = health
-        self._queue: asyncio.Queue[Change] = asyncio.Queue(QUEUE_SIZE)
+        self._queue: deque[Change] = deque()
+        self._wake = asyncio.Event()
 
     def publish(self, change: Change) -> None:
         """Send it soon. Never waits, never raises."""
-        try:
-            self._queue.put_nowait(change)
-        except asyncio.QueueFull:
+        if len(self._queue) >= QUEUE_SIZE:
             self._metrics.publish_failures.inc()
+            return
+        self._queue.append(change)
+        self._wake.set()
 
     async def run(self) -> None:
         """The loop; ends when cancelled."""
         while True:
             self._health.beat("publisher")
-            batch = []
-            with contextlib.suppress(TimeoutError):
-                batch.append(await asyncio.wait_for(self._queue.get(), 1))
-            while batch and len(batch) < PIPELINE_SIZE and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            if batch:
-                await self._send(batch)
+            await wait(self._wake, 1)
+            self._wake.clear()
+            while self._queue:
+                size = min(len(self._queue), PIPELINE_SIZE)
+                await self._send([self._queue.popleft() for _ in range(size)])
 
     async def _send(self, batch: list[Change]) -> None:
         pipeline = self._redis.pipeline(transaction=False)

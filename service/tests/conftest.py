@@ -1,0 +1,276 @@
+"""What the tests stand on: the real Postgres and Redis, the real server on a real socket.
+
+Every test has a database of its own (copied from a migrated one) and a free port, so that tests
+don't see each other. `service` runs the server in the test's own loop; where a test must kill or
+restart it, `spawn` runs it as a process.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psycopg
+import pytest
+from aiohttp import web
+
+from livetally import keys
+from livetally.app import create_app
+from livetally.config import Config
+from livetally.database import Database, migrate
+from livetally.keys import Role
+from livetally.local import LocalPostgres, LocalRedis
+from livetally.serve import listen
+
+TEMPLATE = "template_livetally"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
+    with LocalPostgres(tmp_path_factory.mktemp("postgres")) as server:
+        server.create_database(TEMPLATE)
+        asyncio.run(migrate(server.dsn(TEMPLATE)))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedis]:
+    with LocalRedis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres: LocalPostgres) -> Iterator[str]:
+    """A migrated database for this test alone."""
+    name = f"test_{next(_numbers)}"
+    postgres.create_database(name, TEMPLATE)
+    yield postgres.dsn(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def redis_url(redis: LocalRedis) -> str:
+    return redis.url
+
+
+def query(database_url: str, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    """Ask Postgres itself, past Livetally."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        cursor = connection.execute(sql, values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def totals_in(database_url: str, type_: str = "click", project: int = 1) -> dict[str, int]:
+    """The truth: each subject's total as Postgres holds it; "" is the grand total."""
+    return dict(
+        query(
+            database_url,
+            "SELECT subject, sum(n)::bigint FROM totals"
+            " WHERE project = %s AND type = %s GROUP BY 1",
+            project,
+            type_,
+        )
+    )
+
+
+async def make_key(
+    database_url: str, project: str, role: Role, name: str = "", origins: tuple[str, ...] = ()
+) -> str:
+    database = Database(database_url, 2)
+    await database.open()
+    try:
+        return await keys.create(database, project, role, name or f"{role}", origins)
+    finally:
+        await database.close()
+
+
+async def make_keys(database_url: str, project: str = "demo") -> dict[Role, str]:
+    return {role: await make_key(database_url, project, role) for role in Role}
+
+
+class Live:
+    """A viewer's end of a websocket to /v1/live."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.socket = socket
+
+    async def send(self, **message: object) -> None:
+        await self.socket.send_json(message)
+
+    async def receive(self) -> dict[str, Any]:
+        """The next message; fails the test if the connection ends instead."""
+        message = await self.socket.receive(timeout=10)
+        assert message.type is aiohttp.WSMsgType.TEXT, message
+        return message.json()
+
+    async def subscribe(self, id: int | str, topic: object) -> dict[str, Any]:
+        """Subscribe and return what comes first for that id: the snapshot, or an error."""
+        await self.send(type="subscribe", id=id, topic=topic)
+        while True:
+            message = await self.receive()
+            if message.get("id") == id:
+                return message
+
+    async def until_total(self, total: int, type_id: int | str = 1) -> dict[str, int]:
+        """Follow a topic until its total is `total`; the totals as the frames made them."""
+        totals: dict[str, int] = {}
+        while True:
+            message = await self.receive()
+            if message.get("id") != type_id:
+                continue
+            if message["type"] == "snapshot":
+                totals = {}
+            totals |= message["totals"]
+            if message["total"] == total:
+                return totals
+            assert message["total"] < total, "a total went past what was counted"
+
+
+class Service:
+    """A running server, and a client of it with the demo project's keys."""
+
+    def __init__(self, url: str, database_url: str, keys: dict[Role, str]) -> None:
+        self.url = url
+        self.database_url = database_url
+        self.keys = keys
+        self.http = aiohttp.ClientSession(base_url=url)
+
+    async def close(self) -> None:
+        await self.http.close()
+
+    async def post(
+        self, body: object, *, key: str | None = None, **headers: str
+    ) -> tuple[int, dict[str, Any]]:
+        """POST /v1/events: JSON of `body`, or bytes as they are. Returns (status, answer)."""
+        options: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"json": body}
+        head = {"x-api-key": key or self.keys[Role.WRITE], "content-type": "application/json"}
+        head |= {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.http.post("/v1/events", headers=head, **options) as response:
+            return response.status, await response.json()
+
+    async def stats(self, key: str | None = None, **parameters: object) -> dict[str, Any]:
+        headers = {"x-api-key": key or self.keys[Role.READ]}
+        async with self.http.get("/v1/stats", params=parameters, headers=headers) as response:
+            return await response.json()
+
+    @contextlib.asynccontextmanager
+    async def live(self, key: str | None = None, **options: Any) -> AsyncIterator[Live]:
+        """A websocket that is authenticated with `key` (the read key)."""
+        async with self.http.ws_connect("/v1/live", **options) as socket:
+            live = Live(socket)
+            await live.send(type="auth", key=key or self.keys[Role.READ])
+            ready = await live.receive()
+            assert ready["type"] == "ready", ready
+            yield live
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    database_url: str, redis_url: str, keys: dict[Role, str], **settings: Any
+) -> AsyncIterator[Service]:
+    """The server in this loop, on a free port, with these settings."""
+    config = Config(database_url=database_url, redis_url=redis_url, **{"drain_s": 0, **settings})
+    sock = listen("127.0.0.1", 0)
+    runner = web.AppRunner(create_app(config), access_log=None, shutdown_timeout=5)
+    await runner.setup()
+    await web.SockSite(runner, sock).start()
+    service = Service(f"http://127.0.0.1:{sock.getsockname()[1]}", database_url, keys)
+    try:
+        yield service
+    finally:
+        await service.close()
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def service(database_url: str, redis_url: str) -> AsyncIterator[Service]:
+    async with serving(database_url, redis_url, await make_keys(database_url)) as service:
+        yield service
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Process:
+    """`livetally serve` as a process of its own, which a test may kill."""
+
+    def __init__(self, environ: dict[str, str], log: Path, *arguments: str) -> None:
+        self.port = int(environ["LIVETALLY_PORT"])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = log
+        self._environ = environ
+        self._arguments = arguments
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "livetally", "serve", *self._arguments],
+                env=self._environ,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+
+    def wait_ready(self, timeout_s: float = 30) -> "Process":
+        """Return once /readyz says so."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                with urllib.request.urlopen(self.url + "/readyz", timeout=5):  # noqa: S310
+                    return self
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.02)
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> "Process":
+        """Start again on the same port, after `kill` or `stop`."""
+        self.process = self._start()
+        return self
+
+    def stop(self, timeout_s: float = 35) -> int:
+        """SIGTERM; the exit status."""
+        self.process.terminate()
+        return self.process.wait(timeout_s)
+
+
+@pytest.fixture
+def spawn(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """spawn("--workers", "2", LIVETALLY_DRAIN_S="0") starts a process; it is killed at the end."""
+    processes: list[Process] = []
+
+    def start(*arguments: str, **settings: str) -> Process:
+        environ = {
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            "LIVETALLY_DATABASE_URL": database_url,
+            "LIVETALLY_REDIS_URL": redis_url,
+            "LIVETALLY_PORT": str(free_port()),
+            "LIVETALLY_DRAIN_S": "0",
+            **settings,
+        }
+        log = tmp_path / f"serve-{len(processes)}.log"
+        processes.append(Process(environ, log, *arguments))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        if process.process.poll() is None:
+            process.kill()
