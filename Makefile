@@ -10,6 +10,9 @@ UV := uv==0.13.8
 
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check
 LOCKS := service/requirements.txt service/requirements-local.txt service/requirements-dev.txt
+# The versions that frontend/package.json names.
+NODE_IS_NEW := const [a, b] = process.versions.node.split(".").map(Number); \
+	process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)
 PAGE := frontend/dist/index.html
 PAGE_SOURCES := frontend/package-lock.json $(wildcard frontend/*.html frontend/*.js frontend/*.json) \
 	$(shell find frontend/src frontend/public -type f 2>/dev/null)
@@ -90,8 +93,9 @@ $(VENV): $(VENV_BROKEN)
 # Without Node nothing is built and this succeeds: the API works without the page.
 $(PAGE): $(PAGE_SOURCES)
 	@if ! command -v npm >/dev/null 2>&1 || \
-		! node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null; then \
-		echo "The page isn't built: it needs Node 20.19 or newer with npm. The API works without it."; \
+		! node -e '$(NODE_IS_NEW)' 2>/dev/null; then \
+		echo "The page isn't built: that needs Node (20.19, or 22.12 and newer) with npm."; \
+		echo "The API works without it."; \
 		exit 0; \
 	fi; \
 	cd frontend || exit 1; \
