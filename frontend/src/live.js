@@ -92,13 +92,14 @@ export class Live {
   }
 
   #closed({ code, reason }) {
-    if (code === POLICY_VIOLATION) {
-      this.stop();
-      this.#tell("refused");
-      this.#handlers.refused(reason);
-    } else {
-      this.#lost({ restarting: code === SERVICE_RESTART, atLeast: askedWait(reason) });
-    }
+    if (code === POLICY_VIOLATION) return this.#refused(reason);
+    this.#lost({ restarting: code === SERVICE_RESTART });
+  }
+
+  #refused(reason) {
+    this.stop();
+    this.#tell("refused");
+    this.#handlers.refused(reason);
   }
 
   #lost({ restarting = false, atLeast = 0 } = {}) {
@@ -127,7 +128,7 @@ export class Live {
   #react(message) {
     switch (message.type) {
       case "ready":
-        return this.#subscribe();
+        return this.#ready(message);
       case "snapshot":
         this.#handlers.snapshot(message.id, message);
         this.#missing.delete(message.id);
@@ -141,15 +142,34 @@ export class Live {
         if (!this.#stale) this.#handlers.fresh();
         return;
       case "error":
-        return this.#handlers.error(message);
+        this.#handlers.error(message);
+        return this.#declined(message);
     }
   }
 
-  #subscribe() {
+  // `retry_after_s` means not now; without it the key doesn't allow what was asked. An error
+  // about neither the key nor a subscription leaves the connection as it is.
+  #declined({ id, message, retry_after_s }) {
+    const later = retry_after_s * 1_000 + backoff(0, { random: this.#random });
+    if (retry_after_s === undefined) {
+      if (this.#missing.has(id)) this.#refused(message);
+    } else if (!this.#timers.ping) {
+      this.#lost({ atLeast: later });
+    } else if (this.#missing.has(id)) {
+      this.#timers[`subscribe ${id}`] = setTimeout(() => this.#subscribe(id), later);
+    }
+  }
+
+  #ready(message) {
     clearTimeout(this.#timers.ready);
+    this.#handlers.ready(message);
     this.#missing = new Set(this.#topics.keys());
-    for (const [id, topic] of this.#topics) this.#send({ type: "subscribe", id, topic });
+    for (const id of this.#missing) this.#subscribe(id);
     this.#pingLater();
+  }
+
+  #subscribe(id) {
+    this.#send({ type: "subscribe", id, topic: this.#topics.get(id) });
   }
 
   #tellHealth() {
@@ -185,15 +205,5 @@ export class Live {
   #tell(name, { retryAt = null, restarting = false } = {}) {
     this.state = { name, retryAt, restarting };
     this.#handlers.state(this.state);
-  }
-}
-
-/** A server that goes down may say in its close reason how long to stay away. */
-function askedWait(reason) {
-  try {
-    const wait = JSON.parse(reason)?.retry_after_ms;
-    return Number.isFinite(wait) ? Math.min(Math.max(wait, 0), 60_000) : 0;
-  } catch {
-    return 0;
   }
 }

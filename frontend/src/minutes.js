@@ -3,7 +3,8 @@ import { pointer, select } from "d3-selection";
 import { area, curveMonotoneX, line } from "d3-shape";
 import { counted, element, write } from "./element.js";
 
-const HEIGHT = 112;
+const HEIGHT = 106;
+const LABEL_WIDTH = 60;
 const MARGIN = { top: 8, right: 10, bottom: 20, left: 38 };
 const clockTime = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
@@ -76,6 +77,7 @@ export class MinuteLine {
       .join("text")
       .attr("x", this.#x)
       .attr("y", HEIGHT - 4)
+      .attr("text-anchor", (time) => (right - this.#x(time) < LABEL_WIDTH / 2 ? "end" : "middle"))
       .text((time) => clockTime.format(time));
   }
 

@@ -38,6 +38,7 @@ const live = new Live({
   url: liveUrl,
   topics: new Map([...panels].map(([id, { type }]) => [id, { totals: type }])),
   handlers: {
+    ready: (message) => showProject(message.project),
     state: showState,
     snapshot: takeSnapshot,
     update: takeUpdate,
@@ -57,7 +58,6 @@ const minuteTable = new MinuteTable(find("#minutes"));
 const status = new Status(find("#connection"));
 const keyForm = new KeyForm(find("#keys"), useKeys);
 
-let project = null;
 let keys = { write_key: null, read_key: null };
 let liveError = null;
 
@@ -181,7 +181,6 @@ async function start() {
 }
 
 function showProject(name) {
-  project = name;
   if (!name) return;
   write(find("#project"), name);
   find("#project").hidden = false;
@@ -230,13 +229,13 @@ function askForMissing(message) {
 function resumeSending() {
   const unsent = recall("unsent");
   forget("unsent");
-  if (unsent?.project !== project || Date.now() - unsent.at > RESUME_WITHIN_MS) return;
-  tracker.resume(unsent.events);
+  if (unsent === null || Date.now() - unsent.at > RESUME_WITHIN_MS) return;
+  if (unsent.key === keys.write_key) tracker.resume(unsent.events);
 }
 
 function leave() {
   const events = tracker.leave((url, text) => navigator.sendBeacon(url, text));
-  if (events.length > 0) remember("unsent", { project, at: Date.now(), events });
+  if (events.length > 0) remember("unsent", { key: keys.write_key, at: Date.now(), events });
   live.stop();
 }
 

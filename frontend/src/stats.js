@@ -2,10 +2,13 @@ import { waitBeforeRetry } from "./backoff.js";
 import { MINUTE_MS } from "./series.js";
 
 const ANSWER_WITHIN_MS = 10_000;
-// A minute's last events are committed a moment after it ended; the rest spreads the viewers out.
-const AFTER_THE_MINUTE_MS = { least: 1_000, most: 4_000 };
-const QUIET_MS = { least: 2_000, most: 4_000 };
-const SETTLE_EVERY_MS = 10_000;
+// A minute's last events are committed a moment after it ended; each span also spreads the
+// viewers, who all see the minute end and the counts come to rest together.
+const TIMES = {
+  afterMinute: { least: 1_000, most: 4_000 },
+  quiet: { least: 2_000, most: 4_000 },
+  betweenSettling: 10_000,
+};
 
 /**
  * Keeps a MinuteSeries equal to `/v1/stats`: reads it when asked, after each minute, and once
@@ -25,6 +28,7 @@ export class StatsReader {
   #refused;
   #fetch;
   #random;
+  #times;
 
   constructor({
     type,
@@ -34,6 +38,7 @@ export class StatsReader {
     refused = () => {},
     fetch = (...request) => globalThis.fetch(...request),
     random = Math.random,
+    times = {},
   }) {
     this.#type = type;
     this.#series = series;
@@ -42,18 +47,19 @@ export class StatsReader {
     this.#refused = refused;
     this.#fetch = fetch;
     this.#random = random;
+    this.#times = { ...TIMES, ...times };
   }
 
+  /** Null stops the reading. */
   useKey(key) {
     this.#key = key;
+    this.#forgetPlans();
   }
 
   /** Reads at once; what an unfinished reading brings would be older, so that is given up. */
   read() {
     if (this.#key === null) return;
-    clearTimeout(this.#timer);
-    clearTimeout(this.#settleTimer);
-    this.#reading?.abort();
+    this.#forgetPlans();
     this.#reading = new AbortController();
     this.#readAt = Date.now();
     this.#series.unsettled = false;
@@ -65,20 +71,29 @@ export class StatsReader {
     if (!this.#series.unsettled) return;
     clearTimeout(this.#settleTimer);
     const sinceRead = Date.now() - this.#readAt;
-    const wait = Math.max(this.#between(QUIET_MS), SETTLE_EVERY_MS - sinceRead);
+    const wait = Math.max(this.#between(this.#times.quiet), this.#times.betweenSettling - sinceRead);
     this.#settleTimer = setTimeout(() => this.read(), wait);
   }
 
+  #forgetPlans() {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#settleTimer);
+    this.#reading?.abort();
+    this.#reading = null;
+  }
+
   async #finish(key, reading) {
-    const answer = await this.#ask(key, reading);
+    const asked = this.#series.window(this.#clock.now());
+    const answer = await this.#ask(key, reading, asked);
     if (this.#reading !== reading) return;
     this.#reading = null;
     const { response, body } = answer;
     if (response?.ok && Array.isArray(body?.series)) {
       this.#attempt = 0;
-      this.#clock.learn(response);
       this.#series.load(body.series);
-      this.#readIn(this.#untilNextMinute());
+      this.#clock.learn(response);
+      const wrongHour = this.#series.window(this.#clock.now()).to !== asked.to;
+      this.#readIn(wrongHour ? 0 : this.#untilNextMinute());
     } else if (response?.status === 401 || response?.status === 403) {
       this.#refused(body?.error?.message);
     } else {
@@ -88,8 +103,7 @@ export class StatsReader {
     this.#changed();
   }
 
-  async #ask(key, reading) {
-    const { from, to } = this.#series.window(this.#clock.now());
+  async #ask(key, reading, { from, to }) {
     const query = new URLSearchParams({
       type: this.#type,
       from: new Date(from).toISOString(),
@@ -116,7 +130,7 @@ export class StatsReader {
 
   #untilNextMinute() {
     const left = MINUTE_MS - (this.#clock.now() % MINUTE_MS);
-    return left + this.#between(AFTER_THE_MINUTE_MS);
+    return left + this.#between(this.#times.afterMinute);
   }
 
   #between({ least, most }) {

@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Outbox } from "../src/outbox.js";
+
+const ids = (events) => events.map(({ id }) => id);
+const filled = (n, options) => {
+  const outbox = new Outbox(options);
+  for (let id = 0; id < n; id++) outbox.add({ id });
+  return outbox;
+};
+
+test("events leave in the order they came, no more in a batch than the server takes", () => {
+  const outbox = filled(5, { batchSize: 2 });
+  const sent = [];
+  while (outbox.size > 0) {
+    const batch = outbox.take();
+    assert.ok(batch.length <= 2);
+    sent.push(...ids(batch));
+    outbox.confirm();
+  }
+  assert.deepEqual(sent, [0, 1, 2, 3, 4]);
+});
+
+test("while one batch is under way there is no other, and new events wait behind it", () => {
+  const outbox = filled(2);
+  assert.deepEqual(ids(outbox.take()), [0, 1]);
+  outbox.add({ id: 2 });
+  assert.deepEqual(outbox.take(), []);
+  assert.deepEqual(ids(outbox.unconfirmed()), [0, 1, 2]);
+});
+
+test("what could not be sent comes first the next time, with what came meanwhile behind", () => {
+  const outbox = filled(3, { batchSize: 2 });
+  outbox.take();
+  outbox.add({ id: 3 });
+  outbox.putBack();
+  assert.deepEqual(ids(outbox.unconfirmed()), [0, 1, 2, 3]);
+  assert.deepEqual(ids(outbox.take()), [0, 1]);
+});
+
+test("a full box refuses the newest, counts it, and takes events again once it has drained", () => {
+  const outbox = filled(5, { capacity: 3, batchSize: 2 });
+  assert.equal(outbox.dropped, 2);
+  assert.deepEqual(ids(outbox.unconfirmed()), [0, 1, 2]);
+  outbox.take();
+  assert.equal(outbox.add({ id: 9 }), false, "a batch under way still takes its room");
+  outbox.confirm();
+  assert.equal(outbox.add({ id: 10 }), true);
+  assert.equal(outbox.dropped, 3);
+});

@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { afterEach, beforeEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Outbox } from "../src/outbox.js";
+import { eventId, Tracker } from "../src/track.js";
+
+// A real HTTP server that counts an id once, and answers with `answers` before it works.
+let server;
+let tracker;
+let requests;
+let counted;
+let answers;
+let atOnce;
+let mostAtOnce;
+
+beforeEach(async () => {
+  requests = [];
+  counted = new Map();
+  answers = [];
+  atOnce = mostAtOnce = 0;
+  server = createServer(serve).listen(0, "127.0.0.1");
+  await once(server, "listening");
+});
+
+afterEach(() => {
+  tracker?.useKey(null);
+  server.closeAllConnections();
+  server.close();
+});
+
+async function serve(request, response) {
+  mostAtOnce = Math.max(mostAtOnce, ++atOnce);
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const events = JSON.parse(Buffer.concat(chunks));
+  requests.push({ events, key: request.headers["x-api-key"], at: Date.now() });
+  await sleep(5);
+  atOnce -= 1;
+  const answer = answers.shift() ?? { status: 200 };
+  if (!answer.refuse) for (const { id, type, subject } of events) counted.set(id, `${type} ${subject}`);
+  if (answer.cut) return request.socket.destroy();
+  response.writeHead(answer.status, { "content-type": "application/json", ...answer.headers });
+  response.end(JSON.stringify(answer.body ?? { accepted: events.length, duplicates: 0, rejected: [] }));
+}
+
+function trackTo(options = {}) {
+  const { port } = server.address();
+  tracker = new Tracker({
+    fetch: (path, init) => fetch(`http://127.0.0.1:${port}${path}`, init),
+    gatherMs: 10,
+    backoff: { base: 20, cap: 50 },
+    ...options,
+  });
+  tracker.useKey("write-key");
+  return tracker;
+}
+
+async function until(condition) {
+  for (let i = 0; i < 2_000 && !condition(); i++) await sleep(5);
+  assert.ok(condition(), `never came true: ${condition}`);
+}
+
+const drained = () => tracker.state().unconfirmed === 0;
+
+test("a burst becomes one request, with the key and an id for each event", async () => {
+  trackTo();
+  for (let i = 0; i < 50; i++) tracker.track("hover", `colour ${i}`);
+  await until(drained);
+  assert.equal(requests.length, 1);
+  assert.equal(requests[0].key, "write-key");
+  assert.equal(counted.size, 50);
+});
+
+test("there is never more than one request under way, nor more events in one than allowed", async () => {
+  trackTo({ outbox: new Outbox({ batchSize: 30 }) });
+  for (let i = 0; i < 100; i++) {
+    tracker.track("click", "red");
+    if (i % 10 === 0) await sleep(3);
+  }
+  await until(drained);
+  assert.equal(mostAtOnce, 1);
+  assert.equal(counted.size, 100);
+  for (const { events } of requests) assert.ok(events.length <= 30);
+});
+
+test("an answer lost on the way means the same ids again, so that they count once", async () => {
+  answers.push({ cut: true }, { cut: true });
+  trackTo();
+  for (let i = 0; i < 20; i++) tracker.track("click", "red");
+  await until(drained);
+  assert.equal(requests.length, 3);
+  assert.equal(counted.size, 20);
+  const ids = requests.map(({ events }) => events.map(({ id }) => id).join());
+  assert.equal(new Set(ids).size, 1);
+});
+
+test("503 and 429 are waited out as long as the server asks, also by events that come later", async () => {
+  answers.push({ status: 503, refuse: true, headers: { "retry-after": "1" } });
+  trackTo();
+  tracker.track("click", "red");
+  await until(() => requests.length === 1);
+  await sleep(50);
+  assert.equal(tracker.state().retrying, true);
+  tracker.track("click", "blue");
+  tracker.hurry();
+  await until(drained);
+  assert.equal(requests.length, 2);
+  assert.ok(requests[1].at - requests[0].at >= 1_000, `${requests[1].at - requests[0].at} ms`);
+  assert.deepEqual([...counted.values()].sort(), ["click blue", "click red"]);
+});
+
+test("an event that the server will never take is told about and not sent again", async () => {
+  const rejected = [{ index: 1, error: { code: "invalid", message: "The subject is too long." } }];
+  answers.push({ status: 200, body: { accepted: 1, duplicates: 0, rejected } });
+  trackTo();
+  tracker.track("click", "red");
+  tracker.track("click", "x".repeat(2_000));
+  await until(drained);
+  await sleep(50);
+  assert.equal(requests.length, 1);
+  assert.deepEqual(tracker.state().rejected, { count: 1, message: "The subject is too long." });
+});
+
+test("a request refused as a whole counts all its events as not counted", async () => {
+  answers.push({ status: 413, refuse: true, body: { error: { message: "Too large." } } });
+  trackTo();
+  tracker.track("click", "red");
+  tracker.track("click", "red");
+  await until(drained);
+  assert.deepEqual(tracker.state().rejected, { count: 2, message: "Too large." });
+});
+
+test("a refused key stops the sending, and the next key sends what waited", async () => {
+  const refusals = [];
+  answers.push({ status: 401, refuse: true, body: { error: { message: "Unknown key." } } });
+  trackTo({ refused: (message) => refusals.push(message) });
+  tracker.track("click", "red");
+  await until(() => refusals.length > 0);
+  tracker.track("click", "blue");
+  await sleep(60);
+  assert.deepEqual(refusals, ["Unknown key."]);
+  assert.equal(requests.length, 1);
+  tracker.useKey("better-key");
+  await until(drained);
+  assert.equal(requests[1].key, "better-key");
+  assert.deepEqual([...counted.values()].sort(), ["click blue", "click red"]);
+});
+
+test("a full queue says how many events it could not take", async () => {
+  let changes = 0;
+  trackTo({ outbox: new Outbox({ capacity: 3 }), changed: () => changes++ });
+  for (let i = 0; i < 5; i++) tracker.track("hover", "red");
+  assert.equal(tracker.state().dropped, 2);
+  assert.ok(changes > 0);
+  await until(drained);
+  assert.equal(counted.size, 3);
+});
+
+test("leaving hands everything unconfirmed to beacons small enough for a browser", async () => {
+  answers.push({ status: 503, refuse: true, headers: { "retry-after": "60" } });
+  trackTo();
+  tracker.track("click", "red");
+  await until(() => tracker.state().retrying);
+  for (let i = 0; i < 999; i++) tracker.track("hover", "mediumspringgreen");
+  const beacons = [];
+  const kept = tracker.leave((url, text) => beacons.push({ url, text }));
+  const sent = beacons.flatMap(({ text }) => JSON.parse(text));
+  assert.deepEqual(sent, kept);
+  assert.equal(new Set(sent.map(({ id }) => id)).size, 1_000);
+  for (const { url, text } of beacons) {
+    assert.equal(url, "/v1/events?api_key=write-key");
+    assert.ok(text.length < 64 * 1024, `${text.length} characters`);
+  }
+});
+
+test("events that an earlier page kept are sent with the ids they had", async () => {
+  trackTo();
+  tracker.resume([{ id: "from-before", type: "click", subject: "red" }]);
+  await until(drained);
+  assert.deepEqual([...counted], [["from-before", "click red"]]);
+});
+
+test("where crypto.randomUUID is missing the ids are random UUIDs all the same", () => {
+  const insecure = { getRandomValues: (bytes) => crypto.getRandomValues(bytes) };
+  const ids = Array.from({ length: 100 }, () => eventId(insecure));
+  for (const id of ids) {
+    assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  }
+  assert.equal(new Set(ids).size, 100);
+});
