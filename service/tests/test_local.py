@@ -269,6 +269,16 @@ def test_a_first_start_that_was_killed_halfway_is_begun_again(
     assert not draft.exists()
 
 
+def test_ctrl_c_during_the_first_start_leaves_no_process(
+    home: Path, start_owner: Callable[[], subprocess.Popen[str]]
+) -> None:
+    owner = start_owner()
+    until(lambda: (home / "postgres" / "cluster.new" / "global").exists())
+    owner.send_signal(signal.SIGINT)
+    assert owner.wait() != 0
+    assert pids_in(home) == set()
+
+
 @pytest.mark.parametrize("kind", [LocalPostgres, LocalRedis])
 def test_a_port_that_was_taken_meanwhile(
     home: Path, kind: type[LocalPostgres | LocalRedis]
