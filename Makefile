@@ -50,7 +50,7 @@ test-service: .venv/.dev
 	@.venv/bin/python -m pytest $(ARGS)
 
 test-frontend: $(PAGE)
-	@if [ -d frontend/node_modules ]; then cd frontend && npm test --silent; fi
+	@if [ -d frontend/node_modules ]; then cd frontend && NODE_OPTIONS=--test-reporter=spec npm test --silent; fi
 
 lint: .venv/.dev
 	@.venv/bin/ruff format --check --quiet .
