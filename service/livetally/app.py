@@ -8,6 +8,8 @@ from typing import Any
 
 from aiohttp import web
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from . import edge
 from .auth import Auth
@@ -45,10 +47,12 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
     metrics = Metrics()
     health = Health()
     database = Database(config.database_url, config.pool_size)
-    redis = Redis.from_url(config.redis_url, socket_connect_timeout=2, socket_timeout=2)
-    # A listener may hear nothing for hours: pings tell whether Redis is there, not a time-out.
+    # No retries in the client: they would hold everything up for seconds when Redis is away, and
+    # nothing needs them. A listener may hear nothing for hours: pings watch over its connection.
+    once = {"socket_connect_timeout": 2, "retry": Retry(NoBackoff(), 0)}
+    redis = Redis.from_url(config.redis_url, socket_timeout=2, **once)
     listening_redis = Redis.from_url(
-        config.redis_url, socket_connect_timeout=2, socket_timeout=None, health_check_interval=5
+        config.redis_url, socket_timeout=None, health_check_interval=5, **once
     )
     auth = Auth(database)
     origin = secrets.token_hex(8)

@@ -104,7 +104,7 @@ async def _serve(
 
 def _stop_event() -> asyncio.Event:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # HUP: the terminal is gone
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
 
