@@ -49,7 +49,7 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
     database = Database(config.database_url, config.pool_size)
     # No retries in the client: they would hold everything up for seconds when Redis is away, and
     # nothing needs them. A listener may hear nothing for hours: pings watch over its connection.
-    once = {"socket_connect_timeout": 2, "retry": Retry(NoBackoff(), 0)}
+    once: dict[str, Any] = {"socket_connect_timeout": 2, "retry": Retry(NoBackoff(), 0)}
     redis = Redis.from_url(config.redis_url, socket_timeout=2, **once)
     listening_redis = Redis.from_url(
         config.redis_url, socket_timeout=None, health_check_interval=5, **once
