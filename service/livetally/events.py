@@ -8,7 +8,7 @@ import json
 import re
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -133,6 +133,8 @@ def _split(body: bytes, ndjson: bool) -> Sequence[Raw | bytes]:
 def _decode_body(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     try:
         return decoder.decode(body)
+    except msgspec.ValidationError:
+        return None  # it is JSON, but a number in it is out of range: its event is refused alone
     except _NOT_JSON as error:
         raise MalformedJson(_why_not_json(body, error)) from None
 
@@ -140,6 +142,8 @@ def _decode_body(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
 def _is_json(text: bytes) -> bool:
     try:
         _value.decode(text)
+    except msgspec.ValidationError:
+        return True  # a number is out of range
     except _NOT_JSON:
         return False
     return True
@@ -163,9 +167,19 @@ def _check_one(text: bytes, project: int) -> Event:
         sent.type,
         sent.subject,
         sent.session,
-        sent.occurred_at,
+        _in_utc(sent.occurred_at),
         sent.properties,
     )
+
+
+def _in_utc(moment: datetime | UnsetType | None) -> datetime | UnsetType | None:
+    """The same moment in UTC: Postgres takes offsets up to 15:59 only, RFC 3339 up to 23:59."""
+    if not isinstance(moment, datetime):
+        return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise _BadEvent("invalid_event", "`occurred_at`: That time is too far away.") from None
 
 
 def _check_properties(raw: Raw) -> int:
@@ -178,7 +192,10 @@ def _check_properties(raw: Raw) -> int:
         raise _BadEvent(
             "properties_too_large", f"`properties` takes {size:,} bytes; 16 KiB is the limit."
         )
-    properties = _value.decode(raw)
+    try:
+        properties = _value.decode(raw)
+    except msgspec.ValidationError:
+        raise _BadEvent("invalid_event", "`properties`: A number is out of range.") from None
     if not isinstance(properties, dict):
         raise _BadEvent("invalid_event", "`properties` must be an object.")
     return _count_keys(properties, 1)
