@@ -103,6 +103,7 @@ export class Readout {
 
   look(subject) {
     this.subject = subject;
+    this.#swatch.hidden = false;
     this.#swatch.style.setProperty("--colour", colourOf(subject));
     write(this.#name, subject);
   }

@@ -73,7 +73,7 @@ export class MinuteLine {
     rules.select("text").attr("x", left - 6).text(this.#y.tickFormat(3, "~s"));
     this.#parts.times
       .selectAll("text")
-      .data(this.#x.ticks(4), Number)
+      .data(this.#x.ticks(right - left < 400 ? 2 : 4), Number)
       .join("text")
       .attr("x", this.#x)
       .attr("y", HEIGHT - 4)

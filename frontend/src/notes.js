@@ -20,10 +20,9 @@ export function notesFor(connection, sending, error) {
   return notes;
 }
 
-/** Fills the list, leaving lines that stay the same alone so that they aren't announced again. */
-export function showNotes(list, notes) {
-  const shown = [...list.children].map((line) => line.textContent);
+/** Fills the live region, unless it says the same already: that would be announced again. */
+export function showNotes(region, notes) {
+  const shown = [...region.children].map((line) => line.textContent);
   if (shown.join("\n") === notes.join("\n")) return;
-  list.replaceChildren(...notes.map((note) => element("li", {}, note)));
-  list.hidden = notes.length === 0;
+  region.replaceChildren(...notes.map((note) => element("p", {}, note)));
 }

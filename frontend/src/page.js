@@ -44,7 +44,7 @@ const live = new Live({
     update: takeUpdate,
     fresh: readMinutes,
     error: showError,
-    refused: (reason) => keyRefused("read_key", liveError ?? reason),
+    refused: (reason) => keyRefused("read_key", reason),
   },
 });
 const grid = new Grid(find("#grid"), {
@@ -201,6 +201,7 @@ function watch(key) {
 }
 
 function stopWatching() {
+  liveError = null;
   for (const { stats } of panels.values()) stats.useKey(null);
   live.stop();
 }

@@ -5,8 +5,8 @@ const WORDS = {
   live: "Live",
   stale: "Stale",
   reconnecting: "Reconnecting",
-  restarting: "Server restarting",
-  offline: "Offline",
+  restarting: "Restarting, retry",
+  offline: "Offline, retry",
   refused: "Key needed",
 };
 
