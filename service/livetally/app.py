@@ -48,12 +48,14 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
     health = Health()
     database = Database(config.database_url, config.pool_size)
     # No retries in the client: they would hold everything up for seconds when Redis is away, and
-    # nothing needs them. A listener may hear nothing for hours: pings watch over its connection.
-    once: dict[str, Any] = {"socket_connect_timeout": 2, "retry": Retry(NoBackoff(), 0)}
-    redis = Redis.from_url(config.redis_url, socket_timeout=2, **once)
-    listening_redis = Redis.from_url(
-        config.redis_url, socket_timeout=None, health_check_interval=5, **once
-    )
+    # nothing needs them.
+    once: dict[str, Any] = {
+        "socket_connect_timeout": 2,
+        "socket_timeout": 2,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    redis = Redis.from_url(config.redis_url, **once)
+    listening_redis = Redis.from_url(config.redis_url, **once)
     auth = Auth(database)
     origin = secrets.token_hex(8)
     publisher = Publisher(redis, metrics, health)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 
 import msgspec
 from redis.asyncio import Redis
@@ -16,6 +17,11 @@ log = logging.getLogger(__name__)
 #: Always subscribed to, so that the connection is there (and watched) before the first viewer is.
 _IDLE_CHANNEL = "livetally"
 _RECONNECT_S = 0.25
+#: A project may be quiet for hours: only pings tell whether the connection still carries anything.
+_PING_S = 1.0
+_SILENCE_S = 5.0
+#: How long a new viewer's project may wait until it is listened to.
+_FOLLOW_S = 0.1
 
 _decoder = msgspec.json.Decoder(Change)
 
@@ -65,11 +71,20 @@ class Listener:
         self._health.trouble("listener", None)
         self._hub.resync()
         subscribed = set(self._projects)
+        heard_at = pinged_at = time.monotonic()
         while True:
             self._health.beat("listener")
-            message = await self._pubsub.get_message(timeout=1)
+            message = await self._pubsub.get_message(timeout=_FOLLOW_S)
+            now = time.monotonic()
             if message is not None:
-                self._receive(message["data"])
+                heard_at = now
+                if message["type"] == "message":
+                    self._receive(message["data"])
+            if now - heard_at > _SILENCE_S:
+                raise TimeoutError("it does not answer")
+            if now - pinged_at > _PING_S:
+                pinged_at = now
+                await self._pubsub.ping()
             if self._wake.is_set():
                 self._wake.clear()
                 wanted = set(self._projects)

@@ -64,6 +64,7 @@ class Publisher:
         self._health = health
         self._queue: deque[Change] = deque()
         self._wake = asyncio.Event()
+        self._failing = False
 
     def publish(self, change: Change) -> None:
         """Send it soon. Never waits, never raises."""
@@ -77,20 +78,25 @@ class Publisher:
         """The loop; ends when cancelled."""
         while True:
             self._health.beat("publisher")
-            await wait(self._wake, 1)
-            self._wake.clear()
-            while self._queue:
-                size = min(len(self._queue), PIPELINE_SIZE)
+            if not self._queue:
+                await wait(self._wake, 1)
+                self._wake.clear()
+            size = min(len(self._queue), PIPELINE_SIZE)
+            if size or self._failing:
                 await self._send([self._queue.popleft() for _ in range(size)])
 
     async def _send(self, batch: list[Change]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
         for change in batch:
             pipeline.publish(channel(change.project), _encoder.encode(change))
+        if not batch:
+            pipeline.ping()  # nothing to say, but is it back?
         try:
             await pipeline.execute()
         except (RedisError, OSError, TimeoutError) as error:
             self._metrics.publish_failures.inc(len(batch))
+            self._failing = True
             self._health.trouble("publisher", f"Redis does not take messages: {error}")
         else:
+            self._failing = False
             self._health.trouble("publisher", None)
