@@ -1,10 +1,10 @@
 import { select } from "d3-selection";
 import { arc, pie } from "d3-shape";
 import { colourOf, compareSubjects } from "./colours.js";
-import { counted } from "./element.js";
+import { counted, write } from "./element.js";
 
 // More arcs than this can't be told apart; what is left over is one grey arc.
-const MOST_ARCS = 200;
+const MOST_ARCS = 150;
 const EASE_MS = 90;
 const CLOSE_ENOUGH = 0.001;
 
@@ -46,7 +46,7 @@ export class Donut {
     this.total = totals.total;
     const slices = slicesOf(totals);
     this.#arcs = this.#arcs.data(layout(slices), keyOf).join(enterArc);
-    this.#arcs.select("title").text(({ data }) => this.#title(data));
+    this.#arcs.each((slice, i, paths) => write(paths[i].firstChild, this.#title(slice.data)));
     this.#writeTotal(totals.total);
     this.#describe(totals.total, totals.top(5));
   }

@@ -6,6 +6,7 @@ import { counted, element, write } from "./element.js";
 const HEIGHT = 106;
 const LABEL_WIDTH = 60;
 const MARGIN = { top: 8, right: 10, bottom: 20, left: 38 };
+const compact = new Intl.NumberFormat("en", { notation: "compact" });
 const clockTime = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
 /** The line of one type's counts per minute. Its last point is the minute still under way. */
@@ -70,7 +71,7 @@ export class MinuteLine {
       .join(enterRule)
       .attr("transform", (value) => `translate(0 ${this.#y(value)})`);
     rules.select("line").attr("x1", left).attr("x2", right);
-    rules.select("text").attr("x", left - 6).text(this.#y.tickFormat(3, "~s"));
+    rules.select("text").attr("x", left - 6).text(compact.format);
     this.#parts.times
       .selectAll("text")
       .data(this.#x.ticks(right - left < 400 ? 2 : 4), Number)

@@ -8,6 +8,8 @@ export function notesFor(connection, sending, error) {
   }
   if (sending.retrying && sending.unconfirmed > 0) {
     notes.push(`${counted(sending.unconfirmed, "event")} not confirmed yet; sending again.`);
+  } else if (sending.slow) {
+    notes.push(`${counted(sending.unconfirmed, "event")} not confirmed yet; the server is slow.`);
   }
   if (sending.dropped > 0) {
     notes.push(`${counted(sending.dropped, "event")} dropped and not counted: too many waited.`);

@@ -3,6 +3,7 @@ import { Outbox } from "./outbox.js";
 
 const EVENTS_URL = "/v1/events";
 const ANSWER_WITHIN_MS = 15_000;
+const SLOW_AFTER_MS = 2_000;
 // Browsers allow 64 KiB of beacons at a time; 400 of our events are under 40 KiB.
 const EVENTS_A_BEACON = 400;
 
@@ -18,6 +19,8 @@ export class Tracker {
   #backoff;
   #timer = null;
   #sending = false;
+  #slow = false;
+  #slowAfterMs;
   #attempt = 0;
   #unreachable = false;
   #rejected = { count: 0, message: "" };
@@ -30,6 +33,7 @@ export class Tracker {
     fetch = (...request) => globalThis.fetch(...request),
     outbox = new Outbox(),
     gatherMs = 100,
+    slowAfterMs = SLOW_AFTER_MS,
     backoff = {},
   } = {}) {
     this.#changed = changed;
@@ -37,6 +41,7 @@ export class Tracker {
     this.#fetch = fetch;
     this.#outbox = outbox;
     this.#gatherMs = gatherMs;
+    this.#slowAfterMs = slowAfterMs;
     this.#backoff = backoff;
   }
 
@@ -80,6 +85,7 @@ export class Tracker {
       dropped: this.#outbox.dropped,
       rejected: this.#rejected,
       retrying: this.#attempt > 0,
+      slow: this.#slow,
     };
   }
 
@@ -101,10 +107,17 @@ export class Tracker {
     const batch = this.#outbox.take();
     if (batch.length === 0) return;
     this.#sending = true;
+    const overdue = setTimeout(() => this.#noteSlow(), this.#slowAfterMs);
     const answer = await this.#post(this.#key, batch);
-    this.#sending = false;
+    clearTimeout(overdue);
+    this.#sending = this.#slow = false;
     this.#settle(answer, batch);
     if (this.#outbox.size > 0 && this.#timer === null) this.#sendIn(0);
+    this.#changed();
+  }
+
+  #noteSlow() {
+    this.#slow = true;
     this.#changed();
   }
 

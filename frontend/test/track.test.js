@@ -36,7 +36,7 @@ async function serve(request, response) {
   for await (const chunk of request) chunks.push(chunk);
   const events = JSON.parse(Buffer.concat(chunks));
   requests.push({ events, key: request.headers["x-api-key"], at: Date.now() });
-  await sleep(5);
+  await sleep(answers[0]?.after ?? 5);
   atOnce -= 1;
   const answer = answers.shift() ?? { status: 200 };
   if (!answer.refuse) for (const { id, type, subject } of events) counted.set(id, `${type} ${subject}`);
@@ -146,6 +146,15 @@ test("a refused key stops the sending, and the next key sends what waited", asyn
   await until(drained);
   assert.equal(requests[1].key, "better-key");
   assert.deepEqual([...counted.values()].sort(), ["click blue", "click red"]);
+});
+
+test("a server that hangs is told about before the request fails", async () => {
+  answers.push({ status: 200, after: 200 });
+  const seen = [];
+  trackTo({ slowAfterMs: 40, changed: () => seen.push(tracker.state()) });
+  tracker.track("click", "red");
+  await until(drained);
+  assert.deepEqual(seen.map(({ slow, unconfirmed }) => [slow, unconfirmed]), [[true, 1], [false, 0]]);
 });
 
 test("a full queue says how many events it could not take", async () => {
