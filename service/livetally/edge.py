@@ -96,9 +96,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return error_response(error)
     except web.HTTPException as error:
         return _translated(error)
-    except ConnectionError:
-        raise  # the client has gone: there is nobody to answer
-    except Exception:
+    except Exception as error:
+        if isinstance(error, ConnectionError) and request.transport is None:
+            return web.Response(status=499)  # the client has gone: for the metrics only
         log.exception("%s %s failed", request.method, request.path)
         return error_response(LivetallyError())
 

@@ -8,7 +8,7 @@ from .auth import Auth, key_in
 from .batcher import Batcher, Result
 from .config import MAX_BODY_BYTES
 from .edge import json_response
-from .errors import RequestTimeout, TooLarge, UnsupportedMediaType
+from .errors import BadRequest, RequestTimeout, TooLarge, UnsupportedMediaType
 from .events import parse
 from .keys import Role
 
@@ -41,7 +41,7 @@ class Ingest:
 async def read_body(request: web.Request) -> bytes:
     """The whole body, checked for type and size.
 
-    Raises UnsupportedMediaType, TooLarge, or RequestTimeout if it doesn't arrive.
+    Raises UnsupportedMediaType, TooLarge, BadRequest, or RequestTimeout if it doesn't arrive.
     """
     if request.content_type not in _TYPES or (request.charset or "utf-8").lower() not in (
         "utf-8",
@@ -55,6 +55,10 @@ async def read_body(request: web.Request) -> bytes:
             return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge from None
+    except web.RequestPayloadError:
+        raise BadRequest(
+            "The body can't be decoded: it is not what its Content-Encoding says."
+        ) from None
     except TimeoutError:
         raise RequestTimeout from None
 

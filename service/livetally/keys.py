@@ -25,7 +25,8 @@ _ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
 
 def hash_key(key: str) -> bytes:
     """What is stored of a key. Keys are 256 random bits, so a plain digest can't be searched."""
-    return hashlib.sha256(key.encode()).digest()
+    # What a header holds may not be text; it is no key of ours then.
+    return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
 
 
 async def create(

@@ -48,7 +48,7 @@ class Pages:
         """Assets have their content's hash in their names, so they never change."""
         name = request.match_info["name"]
         file = self._folder / "assets" / name
-        if "/" in name or name.startswith(".") or not file.is_file():
+        if "/" in name or name.startswith(".") or len(name) > 255 or not file.is_file():
             raise NotFound
         return web.FileResponse(file, headers={"Cache-Control": "max-age=31536000, immutable"})
 

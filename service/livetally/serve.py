@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: Connections that may wait to be accepted: a deploy's worth of reconnecting viewers.
 BACKLOG = 4096
+#: A request line can hold a subject: 1,024 characters, each up to 12 bytes when %-escaped.
+MAX_LINE_BYTES = 16 * 1024
 #: For answers that are on their way when everything else has stopped.
 ANSWER_TIMEOUT_S = 5.0
 #: A supervisor gives its workers this long before it kills them.
@@ -53,6 +55,16 @@ def listen(host: str, port: int) -> socket.socket:
             raise PortInUse(f"Port {port} of {host} is in use: choose another one.") from None
         raise
     return sock
+
+
+def make_runner(app: web.Application) -> web.AppRunner:
+    """What serves the application, with our limits."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=ANSWER_TIMEOUT_S,
+        max_line_size=MAX_LINE_BYTES,
+    )
 
 
 def run(
@@ -87,7 +99,7 @@ async def _serve(
     if supervised:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
     app = create_app(config)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=ANSWER_TIMEOUT_S)
+    runner = make_runner(app)
     await runner.setup()
     await web.SockSite(runner, sock, backlog=BACKLOG).start()
     log.info("serving on port %d", sock.getsockname()[1])

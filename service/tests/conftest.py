@@ -30,7 +30,7 @@ from livetally.config import Config
 from livetally.database import Database, migrate
 from livetally.keys import Role
 from livetally.local import LocalPostgres, LocalRedis
-from livetally.serve import listen
+from livetally.serve import listen, make_runner
 
 TEMPLATE = "template_livetally"
 _numbers = itertools.count(1)
@@ -182,7 +182,7 @@ async def serving(
     """The server in this loop, on a free port, with these settings."""
     config = Config(database_url=database_url, redis_url=redis_url, **{"drain_s": 0, **settings})
     sock = listen("127.0.0.1", 0)
-    runner = web.AppRunner(create_app(config), access_log=None, shutdown_timeout=5)
+    runner = make_runner(create_app(config))
     await runner.setup()
     await web.SockSite(runner, sock).start()
     service = Service(f"http://127.0.0.1:{sock.getsockname()[1]}", database_url, keys)
