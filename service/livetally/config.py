@@ -50,7 +50,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = 20_000
     commit_timeout_ms: Annotated[
-        int, Meta(ge=100, le=20_000, description="A commit that takes longer is given up: 503")
+        int, Meta(ge=100, le=10_000, description="A commit that takes longer is given up: 503")
     ] = 10_000
     pool_size: Annotated[
         int,

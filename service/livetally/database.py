@@ -6,9 +6,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor
@@ -27,7 +27,50 @@ READ_TIMEOUT_S = 5
 DAYS_AHEAD = 3
 
 # What means "not reachable just now", as against "this query is wrong".
-UNREACHABLE = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError, TimeoutError)
+UNREACHABLE = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,  # a failover has made it a standby
+    PoolTimeout,
+    OSError,
+    TimeoutError,
+)
+
+T = TypeVar("T")
+
+
+class GivenUp(TimeoutError):
+    """It took too long; it may still be under way."""
+
+
+class Patience:
+    """Gives up what takes too long, at that very moment.
+
+    `asyncio.timeout` would not: psycopg answers a cancellation by asking the server to stop, and
+    from a server that hangs it waits ten more seconds for that. Here nobody waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._given_up: set[asyncio.Task[Any]] = set()
+
+    async def within(self, timeout_s: float, attempt: Coroutine[Any, Any, T]) -> T:
+        """What `attempt` returns or raises; GivenUp if it takes longer."""
+        task = asyncio.create_task(attempt)
+        try:
+            await asyncio.wait({task}, timeout=timeout_s)
+        finally:
+            if not task.done():
+                self._given_up.add(task)
+                task.add_done_callback(self._forget)
+                task.cancel()
+        if task in self._given_up:
+            raise GivenUp
+        return task.result()
+
+    def _forget(self, task: "asyncio.Task[Any]") -> None:
+        self._given_up.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody is there to hear of it
 
 
 async def connect(url: str, *, application: str) -> AsyncConnection[DictRow]:
@@ -67,6 +110,7 @@ class Database:
             reconnect_timeout=1,
             kwargs={"row_factory": dict_row, **_connection_settings("livetally read")},
         )
+        self._patience = Patience()
 
     async def open(self) -> None:
         await self._pool.open()
@@ -77,15 +121,15 @@ class Database:
     async def rows(self, name: str, *values: object) -> list[DictRow]:
         """Run a named query of sql/. Raises DatabaseUnavailable."""
         try:
-            async with (
-                asyncio.timeout(READ_TIMEOUT_S),
-                self._pool.connection() as connection,
-            ):
-                cursor = await connection.execute(sql.query(name), values)
-                return await cursor.fetchall() if cursor.description else []
+            return await self._patience.within(READ_TIMEOUT_S, self._rows(name, values))
         except UNREACHABLE as error:
             log.debug("query %s failed: %s", name, error)
             raise DatabaseUnavailable from None
+
+    async def _rows(self, name: str, values: tuple[object, ...]) -> list[DictRow]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(sql.query(name), values)
+            return await cursor.fetchall() if cursor.description else []
 
     async def value(self, name: str, *values: object) -> Any:
         """The first column of the first row of a named query."""

@@ -57,6 +57,7 @@ class Listener:
         """The loop; ends when cancelled. Redis coming and going is its everyday business."""
         try:
             while True:
+                self._health.beat("listener")
                 try:
                     await self._listen()
                 except (RedisError, OSError, TimeoutError) as error:

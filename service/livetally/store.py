@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
 from . import sql
-from .database import UNREACHABLE, connect, roll_partitions
+from .database import UNREACHABLE, GivenUp, Patience, connect, roll_partitions
 from .errors import DatabaseUnavailable, UnstorableEvent
 from .events import Event
 
@@ -53,6 +53,7 @@ class Store:
     def __init__(self, url: str, commit_timeout_s: float) -> None:
         self._url = url
         self._commit_timeout_s = commit_timeout_s
+        self._patience = Patience()
         self._connection: AsyncConnection[DictRow] | None = None
         self.slot = -1
 
@@ -64,25 +65,38 @@ class Store:
         """
         batch = _encoder.encode(events).decode()
         try:
-            async with asyncio.timeout(self._commit_timeout_s):
-                try:
-                    return await self._commit(batch)
-                except UNREACHABLE:
-                    # Perhaps only this connection was cut. The ids make it safe to try once more.
-                    await self.disconnect()
-                    return await self._commit(batch)
+            return await self._patience.within(self._commit_timeout_s, self._commit_soon(batch))
+        except (GivenUp, asyncio.CancelledError) as error:
+            self._connection, self.slot = None, -1  # still in use; `_commit` closes it
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            log.warning("Postgres does not answer")
+            raise DatabaseUnavailable from None
         except UNREACHABLE as error:
             await self.disconnect()
             log.warning("Postgres is not available: %s", str(error).strip() or type(error).__name__)
             raise DatabaseUnavailable from None
 
+    async def _commit_soon(self, batch: str) -> Committed:
+        try:
+            return await self._commit(batch)
+        except UNREACHABLE:
+            # Perhaps only this connection was cut. The ids make it safe to try once more.
+            await self.disconnect()
+            return await self._commit(batch)
+
     async def _connected(self) -> AsyncConnection[DictRow]:
         """The connection that writes, with a slot. Raises one of `UNREACHABLE`."""
         if self._connection is None or self._connection.closed:
             await self.disconnect()
-            self._connection = await connect(self._url, application="livetally write")
-            self.slot = await self._take_slot(self._connection)
-            log.info("writing in slot %d", self.slot)
+            connection = await connect(self._url, application="livetally write")
+            try:
+                slot = await self._take_slot(connection)
+            except BaseException:
+                await connection.close()
+                raise
+            self._connection, self.slot = connection, slot
+            log.info("writing in slot %d", slot)
         return self._connection
 
     async def disconnect(self) -> None:
@@ -108,6 +122,9 @@ class Store:
             committed = await self._commit_on(connection, batch)
         except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
             raise UnstorableEvent(f"Postgres can't store this: {error}") from None
+        except asyncio.CancelledError:
+            await connection.close()
+            raise
         committed.slot = self.slot
         return committed
 

@@ -1,4 +1,4 @@
-"""For the tests that break things: load that keeps account, a viewer, and a relay that misbehaves."""
+"""For the tests that break things: load that keeps account, viewers, a relay that misbehaves."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ NEVER_STORED = (aiohttp.ClientError, OSError, TimeoutError)
 
 
 async def until(true: Callable[[], Any], within_s: float, what: Callable[[], object] = str) -> Any:
-    """Poll until something holds (plain or awaitable); fails the test, saying `what`, if it doesn't."""
+    """Poll until something (plain or awaitable) holds; if it never does, fail and say `what`."""
     deadline = time.monotonic() + within_s
     while True:
         result = true()
@@ -162,7 +162,7 @@ class Load:
 def check_counts(database_url: str) -> None:
     """Totals, minutes and positions are those of the log."""
     counted = query(database_url, "SELECT type, subject, count(*) FROM events GROUP BY 1, 2")
-    assert dict(((t, s), n) for t, s, n in counted) == {
+    assert {(type_, subject): n for type_, subject, n in counted} == {
         (type_, subject): n
         for type_ in ("click", "hover")
         for subject, n in totals_in(database_url, type_).items()
