@@ -1,0 +1,30 @@
+"""The same server with the store left out: what a durable answer costs is the difference.
+
+Every event is called accepted, after no wait at all; parsing, keys, batching and answering stay.
+"""
+
+import os
+import sys
+
+from livetally import serve
+from livetally.app import create_app
+from livetally.config import Config
+from livetally.events import Event
+from livetally.store import Committed, Store
+
+
+class NoStore(Store):
+    """Takes everything and keeps nothing."""
+
+    async def commit(self, events: list[Event]) -> Committed:
+        return Committed(False, list(range(len(events))), [], [], 0)
+
+
+def main() -> int:
+    config = Config.from_environ(os.environ)
+    serve.create_app = lambda config: create_app(config, NoStore(config.database_url, 1))
+    return serve.run(config, serve.listen(config.host, config.port))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

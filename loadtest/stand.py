@@ -1,0 +1,185 @@
+"""What is measured: a real Postgres, a real Redis, a real server, all made here and ended here."""
+
+import asyncio
+import contextlib
+import os
+import re
+import resource
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from livetally import keys
+from livetally.database import Database, migrate
+from livetally.keys import Role
+from livetally.local import LocalPostgres, LocalRedis
+
+HERE = Path(__file__).parent
+TEMPLATE = "template_livetally"
+
+
+class Wrong(Exception):
+    """What was acknowledged and what Postgres holds differ: no figure is worth anything then."""
+
+
+class Server:
+    """A process that serves."""
+
+    def __init__(self, command: list[str], environ: dict[str, str], log: Path) -> None:
+        self.port = int(environ["LIVETALLY_PORT"])
+        self._log = log
+        with log.open("ab") as file:
+            self._process = subprocess.Popen(command, env=environ, stderr=file, cwd=HERE)
+        self.process = psutil.Process(self._process.pid)
+
+    def wait_ready(self, timeout_s: float = 60) -> None:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            with contextlib.suppress(urllib.error.URLError, OSError):
+                self._get("/readyz")
+                return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the server doesn't start:\n{self._log.read_text()}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(60)
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU time so far (on Linux from /proc/PID/stat)."""
+        times = self.process.cpu_times()
+        return times.user + times.system
+
+    @property
+    def rss_bytes(self) -> int:
+        return int(self.process.memory_info().rss)
+
+    def metric(self, name: str) -> float:
+        """The sum over a metric's labels."""
+        found = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", self._get("/metrics"), re.MULTILINE)
+        return sum(map(float, found))
+
+    def events_a_transaction(self) -> tuple[float, float]:
+        """(events, transactions) so far: their quotient is not a metric, their differences are."""
+        return self.metric("livetally_batch_events_sum"), self.metric(
+            "livetally_batch_events_count"
+        )
+
+    def _get(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+
+
+class Stand:
+    """Postgres and Redis, and databases and servers on them."""
+
+    def __init__(self, folder: Path, postgres: LocalPostgres, redis: LocalRedis) -> None:
+        self.folder = folder
+        self.postgres = postgres
+        self._redis = redis
+        self._count = 0
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator["Bench"]:
+        """A migrated database with a write and a read key, dropped again at the end."""
+        self._count += 1
+        name = f"bench_{self._count}"
+        self.postgres.create_database(name, TEMPLATE)
+        url = self.postgres.dsn(name)
+        try:
+            yield Bench(self.folder, url, self._redis.url, *asyncio.run(_make_keys(url)))
+        finally:
+            self.postgres.drop_database(name)
+
+
+class Bench:
+    """One database, the servers on it, and what it must hold."""
+
+    def __init__(
+        self, folder: Path, database_url: str, redis_url: str, write_key: str, read_key: str
+    ) -> None:
+        self.folder = folder
+        self.database_url = database_url
+        self.write_key = write_key
+        self.read_key = read_key
+        self._redis_url = redis_url
+
+    @contextlib.contextmanager
+    def serve(self, *, store: bool = True, **settings: object) -> Iterator[Server]:
+        """`livetally serve` as a process; `settings` are LIVETALLY_* in small letters."""
+        command = ["-m", "livetally", "serve"] if store else [str(HERE / "no_store.py")]
+        environ = {
+            **{k: os.environ[k] for k in ("PATH", "HOME", "PYTHONPATH") if k in os.environ},
+            "LIVETALLY_DATABASE_URL": self.database_url,
+            "LIVETALLY_REDIS_URL": self._redis_url,
+            "LIVETALLY_PORT": str(_free_port()),
+            "LIVETALLY_DRAIN_S": "0",
+            "LIVETALLY_LOG_LEVEL": "warning",
+            **{f"LIVETALLY_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        server = Server([sys.executable, *command], environ, self.folder / "serve.log")
+        try:
+            server.wait_ready()
+            yield server
+        finally:
+            server.stop()
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    def check(self, acknowledged: int) -> None:
+        """Raises Wrong unless log, ids and totals all say what the clients were told."""
+        ((events, ids, totals, minutes),) = self.query(
+            "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM event_ids),"
+            " (SELECT coalesce(sum(n), 0)::bigint FROM totals WHERE subject <> ''),"
+            " (SELECT coalesce(sum(n), 0)::bigint FROM minutes"
+            "  WHERE subject_key <> md5('')::uuid)"
+        )
+        if not events == ids == totals == minutes == acknowledged:
+            raise Wrong(
+                f"acknowledged {acknowledged:,}, but Postgres holds {events:,} events,"
+                f" {ids:,} ids, totals of {totals:,}, minutes of {minutes:,}"
+            )
+
+
+@contextlib.contextmanager
+def stand(folder: Path) -> Iterator[Stand]:
+    _raise_file_limit()
+    with LocalPostgres(folder / "postgres") as postgres, LocalRedis(folder / "redis") as redis:
+        postgres.create_database(TEMPLATE)
+        asyncio.run(migrate(postgres.dsn(TEMPLATE)))
+        yield Stand(folder, postgres, redis)
+
+
+async def _make_keys(url: str) -> list[str]:
+    database = Database(url, 2)
+    await database.open()
+    try:
+        return [
+            await keys.create(database, "bench", role, role) for role in (Role.WRITE, Role.READ)
+        ]
+    finally:
+        await database.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def _raise_file_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
