@@ -1,0 +1,170 @@
+"""Stopping: in good order when asked to, and by itself when nobody is left to ask."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import aiohttp
+import psutil
+import pytest
+from conftest import Process, make_keys
+from faults import Load, Viewer, until, until_ready_is
+
+from livetally.keys import Role
+
+
+@pytest.fixture
+def supervise(spawn: Callable[..., Process]) -> Iterator[Callable[[], Process]]:
+    """Starts a supervisor with two workers; none of the three outlives the test."""
+    families: list[psutil.Process] = []
+
+    def start() -> Process:
+        process = spawn("--workers", "2")
+        families.append(psutil.Process(process.process.pid))
+        return process
+
+    yield start
+    for supervisor in families:
+        for worker in workers_of(supervisor.pid):
+            worker.kill()
+
+
+def workers_of(pid: int) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).children()
+    return []
+
+
+def gone(process: psutil.Process) -> bool:
+    """Ended; that nobody has reaped it is nobody's fault here."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+async def start_of(process: Process) -> list[psutil.Process]:
+    """Wait until both workers serve."""
+    await asyncio.to_thread(process.wait_ready)
+    await until(lambda: process.log.read_text().count("serving on port") >= 2, 30)
+    return workers_of(process.process.pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_under_load(
+    number: signal.Signals, spawn: Callable[..., Process], database_url: str
+) -> None:
+    """Told to stop under load, a process answers what it took, refuses the rest, closes its
+    viewers with 1012, and exits with 0 in time; all that was acknowledged is stored."""
+    keys = await make_keys(database_url)
+    load = Load(1, keys[Role.WRITE])
+    process = spawn(LIVETALLY_DRAIN_S="1")
+    await asyncio.to_thread(process.wait_ready)
+    async with contextlib.AsyncExitStack() as stack:
+        viewers = [
+            await stack.enter_async_context(Viewer(process.url, keys[Role.READ]).watching())
+            for _ in range(5)
+        ]
+        async with load.running(process.url):
+            await load.until_acked(300)
+            asked_at = time.monotonic()
+            process.process.send_signal(number)
+            for viewer in viewers:
+                await asyncio.wait_for(viewer.closed.wait(), 30)
+                assert viewer.close_code == aiohttp.WSCloseCode.SERVICE_RESTART
+            assert await asyncio.to_thread(process.process.wait, 30) == 0
+            assert time.monotonic() - asked_at < 30
+            with pytest.raises(aiohttp.ClientConnectorError):
+                async with aiohttp.ClientSession() as http, http.get(process.url + "/healthz"):
+                    pass
+    assert {code for _, _, code, _ in load.refusals} <= {"shutting_down"}
+    load.check_books(database_url)
+
+
+async def test_workers_stop_with_their_supervisor(
+    supervise: Callable[[], Process], database_url: str
+) -> None:
+    """SIGTERM to the supervisor under load ends every worker in good order, status 0."""
+    load = Load(1, (await make_keys(database_url))[Role.WRITE])
+    process = supervise()
+    workers = await start_of(process)
+    assert len(workers) == 2
+    async with load.running(process.url):
+        await load.until_acked(200)
+        assert await asyncio.to_thread(process.stop, 30) == 0
+    assert all(gone(worker) for worker in workers)
+    assert process.log.read_text().count('"stopped"') == 2
+    load.check_books(database_url)
+
+
+async def test_a_killed_worker_is_replaced(
+    supervise: Callable[[], Process], database_url: str
+) -> None:
+    """A worker is killed by -9, one after the other: the port goes on answering, another takes its
+    place, and what was acknowledged is stored once."""
+    load = Load(1, (await make_keys(database_url))[Role.WRITE])
+    process = supervise()
+    workers = await start_of(process)
+    async with load.running(process.url, websockets=4):
+        for worker in workers:
+            await load.until_acked(100)
+            worker.kill()
+            await until(
+                lambda worker=worker: (
+                    len([w for w in workers_of(process.process.pid) if not gone(w)]) == 2
+                    and worker not in workers_of(process.process.pid)
+                ),
+                30,
+            )
+            await load.until_acked(100)
+    await load.settle(process.url)
+    await until_ready_is(process.url, "ready")
+    load.check_books(database_url)
+    assert process.stop() == 0
+
+
+async def test_workers_end_when_their_supervisor_is_killed(
+    supervise: Callable[[], Process], database_url: str
+) -> None:
+    """After kill -9 of the supervisor no worker stays behind holding the port."""
+    load = Load(1, (await make_keys(database_url))[Role.WRITE])
+    process = supervise()
+    workers = await start_of(process)
+    async with load.running(process.url):
+        await load.until_acked(100)
+        process.kill()
+        await until(lambda: all(gone(worker) for worker in workers), 30)
+    load.check_books(database_url)
+    process.restart()
+    await asyncio.to_thread(process.wait_ready)
+    assert process.stop() == 0
+
+
+async def test_ctrl_c_reaches_the_whole_group(
+    database_url: str, redis_url: str, supervise: Callable[[], Process]
+) -> None:
+    """Ctrl-C in a terminal goes to the supervisor and its workers alike: all end, status 0."""
+    await make_keys(database_url)
+    process = supervise()
+    workers = await start_of(process)
+    for worker in workers:
+        worker.send_signal(signal.SIGINT)
+    process.process.send_signal(signal.SIGINT)
+    assert await asyncio.to_thread(process.process.wait, 30) == 0
+    assert all(gone(worker) for worker in workers)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--workers", "2")])
+async def test_a_port_in_use_is_one_clear_line(
+    arguments: tuple[str, ...], spawn: Callable[..., Process]
+) -> None:
+    """A port that is taken: exit status 2 and one line that says so, no traceback."""
+    first = spawn()
+    await asyncio.to_thread(first.wait_ready)
+    second = spawn(*arguments, LIVETALLY_PORT=str(first.port))
+    assert await asyncio.to_thread(second.process.wait, 30) == 2
+    assert second.log.read_text() == (
+        f"livetally: Port {first.port} of 127.0.0.1 is in use: choose another one.\n"
+    )
