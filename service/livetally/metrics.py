@@ -70,8 +70,7 @@ class Metrics:
         )
         self.resyncs = Counter(
             "livetally_resyncs",
-            "Watched totals read again from Postgres",
-            ["cause"],
+            "Topics that read again what messages did not tell",
             registry=registry,
         )
         self.viewers = Gauge(

@@ -23,8 +23,17 @@ QUEUE_SIZE = 1_000
 PIPELINE_SIZE = 100
 
 
-class Change(msgspec.Struct, array_like=True):
-    """What one commit changed in one project."""
+class ItemsChanged(msgspec.Struct, array_like=True, tag="items"):
+    """Items of a key that one commit changed; what they are now is read from Postgres."""
+
+    origin: str
+    project: int
+    key: str
+    versions: list[tuple[str, int]]
+
+
+class Change(msgspec.Struct, array_like=True, tag="events"):
+    """What one commit of events changed in one project."""
 
     origin: str  # the process that committed; it has shown the change already
     project: int
@@ -32,8 +41,8 @@ class Change(msgspec.Struct, array_like=True):
     first: int  # the positions given out in the slot, first and last
     last: int
     committed_at: float  # Unix time, seconds
-    #: (type, subject, the slot's new count); the empty subject is the type's grand total
-    totals: list[tuple[str, str, int]]
+    #: by type and subject the slot's new count; the empty subject is the type's grand total
+    totals: dict[str, dict[str, int]]
 
 
 _encoder = msgspec.json.Encoder()
@@ -43,11 +52,11 @@ def changes(committed: Committed, origin: str) -> list[Change]:
     """What a commit has to tell, by project."""
     now = time.time()
     by_project = {
-        project: Change(origin, project, committed.slot, first, last, now, [])
+        project: Change(origin, project, committed.slot, first, last, now, {})
         for project, first, last in committed.positions
     }
     for project, type_, subject, n in committed.totals:
-        by_project[project].totals.append((type_, subject, n))
+        by_project[project].totals.setdefault(type_, {})[subject] = n
     return list(by_project.values())
 
 
@@ -62,11 +71,11 @@ class Publisher:
         self._redis = redis
         self._metrics = metrics
         self._health = health
-        self._queue: deque[Change] = deque()
+        self._queue: deque[Change | ItemsChanged] = deque()
         self._wake = asyncio.Event()
         self._failing = False
 
-    def publish(self, change: Change) -> None:
+    def publish(self, change: Change | ItemsChanged) -> None:
         """Send it soon. Never waits, never raises."""
         if len(self._queue) >= QUEUE_SIZE:
             self._metrics.publish_failures.inc()
@@ -85,7 +94,7 @@ class Publisher:
             if size or self._failing:
                 await self._send([self._queue.popleft() for _ in range(size)])
 
-    async def _send(self, batch: list[Change]) -> None:
+    async def _send(self, batch: list[Change | ItemsChanged]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
         for change in batch:
             pipeline.publish(channel(change.project), _encoder.encode(change))

@@ -16,12 +16,13 @@ class Viewer:
     is then up to us: see `clogged`.
     """
 
-    __slots__ = ("_buffer_bytes", "_outbox", "_transport", "heard_at")
+    __slots__ = ("_buffer_bytes", "_outbox", "_outbox_bytes", "_transport", "heard_at")
 
     def __init__(self, transport: asyncio.Transport, buffer_bytes: int, now: float) -> None:
         self._transport = transport
         self._buffer_bytes = buffer_bytes
         self._outbox: list[bytes] = []
+        self._outbox_bytes = 0
         #: When its peer last gave a sign of life (the loop's clock).
         self.heard_at = now
 
@@ -32,18 +33,22 @@ class Viewer:
     @property
     def clogged(self) -> bool:
         """Its peer reads slower than we write: it is to be skipped until it has drained."""
-        return self._transport.get_write_buffer_size() > self._buffer_bytes
+        unsent = self._transport.get_write_buffer_size() + self._outbox_bytes
+        return unsent > self._buffer_bytes
 
     def put(self, frame: bytes) -> None:
         """Line a frame up for the next `flush`, so that all that is due goes in one write."""
         self._outbox.append(frame)
+        self._outbox_bytes += len(frame)
 
     def flush(self) -> int:
         """Write what was put, in one go; the number of frames. Never waits, never raises."""
         outbox = self._outbox
-        if not outbox or self._transport.is_closing():
+        if not outbox:
             return 0
-        self._outbox = []
+        self._outbox, self._outbox_bytes = [], 0
+        if self._transport.is_closing():
+            return 0
         self._transport.write(outbox[0] if len(outbox) == 1 else b"".join(outbox))
         return len(outbox)
 
