@@ -36,6 +36,12 @@ class MalformedJson(BadRequest):
     code = "malformed_json"
 
 
+class BadPosition(BadRequest):
+    """`since` is not a position of this project's feeds: subscribe without it to start afresh."""
+
+    code = "bad_position"
+
+
 class MissingKey(LivetallyError):
     """No API key: send one as 'x-api-key: KEY' or 'Authorization: Bearer KEY'."""
 
@@ -83,6 +89,12 @@ class Conflict(LivetallyError):
 
     status = 409
     code = "conflict"
+
+
+class VersionConflict(Conflict):
+    """The item has another version by now: read it again, and decide again."""
+
+    code = "version_conflict"
 
 
 class TooLarge(LivetallyError):

@@ -5,6 +5,8 @@
     > {"type":"subscribe","id":1,"topic":{"totals":"click"}}   also with "subjects":["red"]
     < {"type":"snapshot","id":1,"totals":{"red":5},"total":5}
     < {"type":"update","id":1,"totals":{"red":6},"total":6}
+    > {"type":"subscribe","id":2,"topic":{"feed":"click"}}     also "subject", "since":{…}
+    < {"type":"events","id":2,"events":[…],"position":{"0":812,"3":99}}   < {"type":"gap","id":2,…}
     > {"type":"unsubscribe","id":1}              < {"type":"unsubscribed","id":1}
     > {"type":"track","ref":"a","events":[…]}    < {"type":"ack","ref":"a","accepted":1,…}
     > {"type":"ping"}                            < {"type":"pong"}
@@ -16,6 +18,7 @@ one socket.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Coroutine
 from typing import Annotated, Any
 
@@ -25,7 +28,7 @@ from msgspec import Meta, Raw
 
 from .auth import Auth, Key, key_in
 from .batcher import Batcher
-from .config import MAX_BODY_BYTES, MAX_SUBJECTS, MAX_SUBSCRIPTIONS
+from .config import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS
 from .errors import (
     BadRequest,
     Conflict,
@@ -42,13 +45,17 @@ from .errors import (
     Unprocessable,
     WrongRole,
 )
-from .events import Name, Parsed, Subject, check, plainly
+from .events import Parsed, check, plainly
 from .frames import PING
 from .health import Health
-from .hub import Hub, Subscription, TopicKey
+from .hub import Hub
 from .keys import Role
 from .metrics import Metrics
+from .topic import Subscription
+from .topics import parse
 from .viewer import Viewer
+
+log = logging.getLogger(__name__)
 
 #: A connection that hasn't said who it is by then is closed.
 AUTH_TIMEOUT_S = 10
@@ -63,18 +70,13 @@ SubscriptionId = int | Annotated[str, Meta(max_length=64)]
 Ref = int | Annotated[str, Meta(max_length=64)]
 
 
-class TotalsTopic(msgspec.Struct, forbid_unknown_fields=True):
-    totals: Name
-    subjects: Annotated[list[Subject], Meta(min_length=1, max_length=MAX_SUBJECTS)] | None = None
-
-
 class AuthMessage(msgspec.Struct, tag="auth", forbid_unknown_fields=True):
     key: Annotated[str, Meta(max_length=1024)]
 
 
 class SubscribeMessage(msgspec.Struct, tag="subscribe", forbid_unknown_fields=True):
     id: SubscriptionId
-    topic: TotalsTopic
+    topic: Raw
 
 
 class UnsubscribeMessage(msgspec.Struct, tag="unsubscribe", forbid_unknown_fields=True):
@@ -194,6 +196,9 @@ class Live:
                     await self._refuse(connection, error)
                 except LivetallyError as error:
                     connection.viewer.send(error_message(error))
+                except Exception:  # aiohttp would write a 500 into the open websocket
+                    log.exception("a message on /v1/live failed")
+                    connection.viewer.send(error_message(LivetallyError()))
             case WSMsgType.BINARY:
                 await self._close(
                     connection, WSCloseCode.UNSUPPORTED_DATA, "Send JSON as text.", "binary"
@@ -231,16 +236,17 @@ class Live:
                 raise Conflict(f"There is a subscription with the id {message.id!r} already.")
             if len(connection.subscriptions) >= MAX_SUBSCRIPTIONS:
                 raise TooManySubscriptions
-            subjects = message.topic.subjects
-            topic = TopicKey(
-                key.project,
-                message.topic.totals,
-                None if subjects is None else frozenset(subjects),
-            )
+            topic, since = parse(message.topic, key.project)
             connection.subscriptions[message.id] = await self._hub.subscribe(
-                connection.viewer, message.id, topic
+                connection.viewer, message.id, topic, since
             )
-        except (WrongRole, Conflict, TooManySubscriptions, DatabaseUnavailable) as error:
+        except (
+            BadRequest,
+            WrongRole,
+            Conflict,
+            TooManySubscriptions,
+            DatabaseUnavailable,
+        ) as error:
             connection.viewer.send(error_message(error, id=message.id))
 
     async def _track(self, connection: _Connection, message: TrackMessage) -> None:

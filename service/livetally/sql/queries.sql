@@ -36,8 +36,7 @@ WITH top AS (
     GROUP BY subject_key ORDER BY sum(n) DESC, subject_key LIMIT $3
 )
 SELECT json_build_object(
-    'positions', (SELECT coalesce(json_agg(json_build_array(slot, seq)), '[]')
-                  FROM slots WHERE project = $1),
+    'positions', (SELECT coalesce(json_object_agg(slot, seq), '{}') FROM slots WHERE project = $1),
     'cells', (SELECT coalesce(json_agg(json_build_array(subject, slot, n)), '[]')
               FROM totals WHERE project = $1 AND type = $2
               AND (subject_key = md5('')::uuid OR subject_key IN (SELECT subject_key FROM top)))
@@ -46,8 +45,7 @@ SELECT json_build_object(
 -- name: watch_subjects
 -- The same for subjects that are named.
 SELECT json_build_object(
-    'positions', (SELECT coalesce(json_agg(json_build_array(slot, seq)), '[]')
-                  FROM slots WHERE project = $1),
+    'positions', (SELECT coalesce(json_object_agg(slot, seq), '{}') FROM slots WHERE project = $1),
     'cells', (SELECT coalesce(json_agg(json_build_array(subject, slot, n)), '[]')
               FROM totals WHERE project = $1 AND type = $2
               AND subject_key = ANY(SELECT md5(s)::uuid FROM unnest($3::text[]) AS s))
@@ -76,3 +74,97 @@ SELECT coalesce(max(number), 0) AS number FROM migrations;
 
 -- name: roll_partitions
 SELECT livetally_roll_partitions($1::integer);
+
+-- name: feed_start
+-- Where a project's slots are, and up to where the log was dropped.
+SELECT json_build_object(
+    'positions', (SELECT coalesce(json_object_agg(slot, seq), '{}') FROM slots WHERE project = $1),
+    'forgotten', (SELECT coalesce(json_object_agg(slot, seq), '{}') FROM forgotten WHERE project = $1)
+)::text;
+
+-- name: feed_page
+-- A page of a type's events, in order within each slot: after position $3 and up to position $4
+-- (or as far as there is). At most $6 events and about $7 bytes, but one event at least.
+-- `events` is a JSON array; `last` the (slot, seq) of a page that was cut short; `position` where
+-- all slots were, or $4.
+WITH range AS (
+    SELECT slot, coalesce(($3::jsonb ->> slot::text)::bigint, 0) AS after,
+           CASE WHEN $4::jsonb IS NULL THEN seq
+                ELSE greatest(coalesce(($3::jsonb ->> slot::text)::bigint, 0),
+                              coalesce(($4::jsonb ->> slot::text)::bigint, 0)) END AS upto
+    FROM slots WHERE project = $1
+),
+page AS (
+    SELECT r.slot, e.*
+    FROM range AS r CROSS JOIN LATERAL (
+        SELECT seq, json_build_object(
+            'id', id, 'type', type, 'subject', subject, 'session', session,
+            'occurred_at', occurred_at, 'received_at', received_at, 'properties', properties) AS event
+        FROM events
+        WHERE project = $1 AND type = $2 AND events.slot = r.slot AND seq > r.after AND seq <= r.upto
+          AND ($5::text IS NULL OR subject = $5)
+        ORDER BY seq LIMIT $6
+    ) AS e
+    WHERE r.after < r.upto
+    ORDER BY slot, seq LIMIT $6
+),
+sized AS (
+    SELECT *, count(*) OVER () AS found, row_number() OVER (ORDER BY slot, seq) AS nth,
+           coalesce(sum(octet_length(event::text)) OVER (
+               ORDER BY slot, seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+    FROM page
+),
+kept AS (
+    SELECT * FROM sized WHERE before < $7
+)
+SELECT coalesce((SELECT json_agg(event ORDER BY slot, seq) FROM kept), '[]')::text AS events,
+       (SELECT CASE WHEN max(found) = $6 OR max(found) > max(nth)
+                    THEN json_build_array(max(slot), max(seq) FILTER (WHERE slot = top)) END
+        FROM (SELECT *, max(slot) OVER () AS top FROM kept) AS k)::text AS last,
+       (SELECT coalesce(json_object_agg(slot, upto), '{}') FROM range WHERE upto > 0)::text AS position;
+
+-- name: put_items
+SELECT livetally_put_items($1, $2, $3::json)::text;
+
+-- name: get_item
+SELECT id, version, updated_at, value::text AS value FROM items
+WHERE project = $1 AND key = $2 AND id = $3 AND value IS NOT NULL;
+
+-- name: remove_item
+-- $4 is the expected version, or null. No row: there is no such item, or it has another version.
+UPDATE items SET value = NULL
+WHERE project = $1 AND key = $2 AND id = $3 AND value IS NOT NULL
+  AND ($4::bigint IS NULL OR version = $4)
+RETURNING version;
+
+-- name: item_page
+-- The items of a key after id $3, in order: at most $4, and about $5 bytes, but one at least.
+WITH page AS (
+    SELECT id, version, updated_at, value::text AS value FROM items
+    WHERE project = $1 AND key = $2 AND id > $3 AND value IS NOT NULL
+    ORDER BY id LIMIT $4
+),
+sized AS (
+    SELECT *, count(*) OVER () AS found, row_number() OVER (ORDER BY id) AS nth,
+           coalesce(sum(octet_length(value)) OVER (
+               ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+    FROM page
+)
+SELECT id, version, updated_at, value, found = $4 OR found > max(nth) OVER () AS more
+FROM sized WHERE before < $5 ORDER BY id;
+
+-- name: items_by_id
+SELECT id, version, updated_at, value::text AS value FROM items
+WHERE project = $1 AND key = $2 AND id = ANY($3);
+
+-- name: items_changed
+-- What has changed in some keys ($1 projects, $2 keys) by transactions that were not `seen` ($3;
+-- null: everything). Every transaction before `seen` is finished, and visible if it committed.
+SELECT json_build_object(
+    'seen', pg_snapshot_xmin(pg_current_snapshot())::text,
+    'changes', (
+        SELECT coalesce(json_agg(json_build_array(i.project, i.key, i.id, i.version)), '[]')
+        FROM unnest($1::integer[], $2::text[]) AS w (project, key)
+        JOIN items AS i ON i.project = w.project AND i.key = w.key
+        WHERE i.changed_in >= coalesce($3::text, '0')::xid8 AND i.version > 0)
+)::text;

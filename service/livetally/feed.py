@@ -1,0 +1,259 @@
+"""The topic `feed`: every event of a type, in order within each slot, once, with positions.
+
+The log in Postgres is the feed. The hub's messages only wake it up: it reads on from its head,
+keeps the last pages in memory, and hands each page to all viewers that are at the head. A viewer
+that is elsewhere (it comes back with a position, or read too slowly) gets pages from memory or
+Postgres, at its own pace, until it stands at the head. All pages run from one position to another,
+so there is no seam.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any, NamedTuple
+
+import msgspec
+
+from .errors import BadPosition
+from .frames import addressed, text_frame
+from .publisher import Change
+from .topic import Position, Subscription, Topic
+
+#: A page holds this many events, and about this many bytes, at most.
+PAGE_EVENTS = 1_000
+PAGE_BYTES = 256 * 1024
+#: Pages kept in memory, for viewers that come back soon.
+RECENT_BYTES = 2 * 1024 * 1024
+#: Pages of one feed that are read from Postgres at once for those who are behind.
+PARALLEL_READS = 4
+
+
+class FeedKey(NamedTuple):
+    """The events of a type, or of one of its subjects."""
+
+    project: int
+    type: str
+    subject: str | None
+
+
+class _Start(msgspec.Struct):
+    """What `feed_start` returns."""
+
+    positions: Position
+    forgotten: Position
+
+
+class _Page(msgspec.Struct):
+    """The feed between two positions, ready to be sent."""
+
+    before: Position
+    after: Position
+    cut: bool  # there is more to read
+    empty: bool
+    rest: bytes  # {"events": […], "position": {…}}
+    frames: dict[int | str, bytes] = {}
+
+    def frame(self, subscription: int | str) -> bytes:
+        """Its frame for a subscription's id: built once, most clients choose the same ids."""
+        frame = self.frames.get(subscription)
+        if frame is None:
+            frame = text_frame(addressed("events", subscription, self.rest))
+            if len(self.frames) < 4:
+                self.frames[subscription] = frame
+        return frame
+
+
+_start = msgspec.json.Decoder(_Start)
+_position = msgspec.json.Decoder(Position)
+_slot_seq = msgspec.json.Decoder(tuple[int, int] | None)
+_encoder = msgspec.json.Encoder()
+
+
+def covers(position: Position, other: Position) -> bool:
+    """Whether `position` includes everything that `other` does."""
+    return all(position.get(slot, 0) >= seq for slot, seq in other.items())
+
+
+class FeedTopic(Topic):
+    """A type's events, on their way from the log to those who watch."""
+
+    key: FeedKey
+
+    def __init__(self, key: FeedKey, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.key = key
+        #: Everything up to here has been put to those who are not behind. Replaced, never mutated.
+        self._head: Position = {}
+        self._reading = False
+        self._recent: deque[_Page] = deque()
+        self._recent_bytes = 0
+        self._asking: asyncio.Task[_Start] | None = None
+        self._reads = asyncio.Semaphore(PARALLEL_READS)
+
+    # What feeds it
+
+    def apply(self, change: Change) -> None:
+        cells = change.totals.get(self.key.type, {})
+        if self.key.subject in cells if self.key.subject is not None else cells:
+            self.has_news()
+        elif not self._reading and change.first == self._head.get(change.slot, 0) + 1:
+            # Nothing of ours in it: move on without reading.
+            self._head = {**self._head, change.slot: change.last}
+
+    def missed(self, positions: Position) -> bool:
+        return not covers(self._head, positions)
+
+    async def resync(self) -> None:
+        self.has_news()
+
+    async def load(self) -> None:
+        self._head = (await self._ask_start()).positions
+
+    # Positions that viewers bring along
+
+    async def admit(self, subscription: Subscription, since: Position | None) -> None:
+        """Raises BadPosition if `since` can't have come from a feed of this project."""
+        if since is not None:
+            start = await self._ask_start()
+            if not covers(start.positions, since):
+                start = await self._ask_start()  # that answer may have been older than `since`
+            if not covers(start.positions, since):
+                raise BadPosition
+            subscription.position = {
+                slot: max(since.get(slot, 0), start.forgotten.get(slot, 0))
+                for slot in start.positions
+                if slot in since or slot in start.forgotten
+            }
+            if not covers(since, start.forgotten):
+                rest = _encoder.encode({"position": subscription.position})
+                self.put(subscription, text_frame(addressed("gap", subscription.id, rest)))
+        await super().admit(subscription, since)
+
+    async def _ask_start(self) -> _Start:
+        """One query for all who come back at the same moment."""
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._read_start())
+        return await asyncio.shield(self._asking)
+
+    async def _read_start(self) -> _Start:
+        try:
+            return _start.decode(await self._database.value("feed_start", self.key.project))
+        finally:
+            self._asking = None
+
+    # Those who are at the head
+
+    async def send_news(self) -> None:
+        self._reading = True
+        try:
+            cut = True
+            while cut:
+                page = await self._read_page(self._head, None)
+                self._head = page.after
+                if not page.empty:
+                    self._remember(page)
+                    self._push(page)
+                cut = page.cut
+        finally:
+            self._reading = False
+
+    def _push(self, page: _Page) -> None:
+        for subscription in self.subscriptions.keys() - self.behind.keys():
+            if subscription.viewer.clogged:
+                self._metrics.frames_skipped.inc()
+                subscription.position = page.before
+                self.fall_behind(subscription)
+            else:
+                self.put(subscription, page.frame(subscription.id))
+
+    def _remember(self, page: _Page) -> None:
+        self._recent.append(page)
+        self._recent_bytes += len(page.rest)
+        while self._recent_bytes > RECENT_BYTES and len(self._recent) > 1:
+            self._recent_bytes -= len(self._recent.popleft().rest)
+
+    # Those who are not
+
+    async def catch_up(self) -> None:
+        elsewhere: dict[tuple[tuple[int, int], ...], list[Subscription]] = {}
+        for subscription in self.ready_laggards():
+            if subscription.position is None:
+                subscription.position = self._head
+            if not self._send_recent(subscription, subscription.position):
+                position = tuple(sorted(subscription.position.items()))
+                elsewhere.setdefault(position, []).append(subscription)
+        await asyncio.gather(
+            *(self._send_logged(dict(at), waiting) for at, waiting in elsewhere.items())
+        )
+
+    def _send_recent(self, subscription: Subscription, position: Position) -> bool:
+        """Send from memory as much as the viewer takes; False if its position is not there."""
+        pages = self._pages_after(position)
+        if pages is None:
+            return False
+        for page in pages:
+            if subscription.viewer.clogged:
+                return True
+            self._send(subscription, page)
+        if subscription.fresh:  # it has missed nothing: tell it where it stands
+            rest = _encoder.encode({"events": [], "position": self._head})
+            self.put(subscription, text_frame(addressed("events", subscription.id, rest)))
+            subscription.fresh = False
+        del self.behind[subscription]
+        return True
+
+    def _pages_after(self, position: Position) -> list[_Page] | None:
+        """The recent pages that follow a position; None if it doesn't lie between two of them."""
+        following: deque[_Page] = deque()
+        upto, floor = self._head, self._recent[0].before if self._recent else self._head
+        for page in reversed(self._recent):
+            if covers(position, page.after):
+                floor = page.after
+                break
+            following.appendleft(page)
+            upto = page.before
+        if covers(position, floor) and covers(upto, position):
+            return list(following)
+        return None
+
+    async def _send_logged(self, position: Position, waiting: list[Subscription]) -> None:
+        """Send a page from Postgres, never past the head, to all who stand at this position."""
+        async with self._reads:
+            page = await self._read_page(position, self._head)
+        for subscription in waiting:
+            if subscription in self.behind:  # it may have gone meanwhile
+                if page.empty:
+                    subscription.position = page.after
+                else:
+                    self._send(subscription, page)
+        if not covers(self._head, page.after):
+            # They come from a process that has read further: wait for the head to be there.
+            self.has_news()
+            await asyncio.sleep(self._interval_s)
+
+    def _send(self, subscription: Subscription, page: _Page) -> None:
+        self.put(subscription, page.frame(subscription.id))
+        subscription.position = page.after
+        subscription.fresh = False
+
+    async def _read_page(self, after: Position, upto: Position | None) -> _Page:
+        (row,) = await self._database.rows(
+            "feed_page",
+            self.key.project,
+            self.key.type,
+            _encoder.encode(after).decode(),
+            None if upto is None else _encoder.encode(upto).decode(),
+            self.key.subject,
+            PAGE_EVENTS,
+            PAGE_BYTES,
+        )
+        position = _position.decode(row["position"])
+        last = _slot_seq.decode(row["last"] or "null")
+        if last is not None:
+            slot, seq = last
+            position = {
+                each: end if each < slot else seq if each == slot else after.get(each, 0)
+                for each, end in position.items()
+            }
+        position = {slot: seq for slot, seq in position.items() if seq}
+        rest = b'{"events":%b,"position":%b}' % (row["events"].encode(), _encoder.encode(position))
+        return _Page(after, position, last is not None, row["events"] == "[]", rest)

@@ -1,0 +1,73 @@
+"""What a client may ask to watch: from a topic in JSON to the hub's key for it."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Raw
+
+from .config import MAX_SUBJECTS
+from .errors import BadRequest
+from .events import Name, Subject, plainly
+from .feed import FeedKey
+from .hub import TopicKey
+from .items import ItemId, ItemKey
+from .items_topic import ItemsKey
+from .store import MAX_SLOTS
+from .topic import Position
+from .totals_topic import TotalsKey
+
+_Slot = Annotated[int, Meta(ge=0, lt=MAX_SLOTS)]
+_Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class _Totals(msgspec.Struct, forbid_unknown_fields=True):
+    totals: Name
+    subjects: Annotated[list[Subject], Meta(min_length=1, max_length=MAX_SUBJECTS)] | None = None
+
+    def key(self, project: int) -> TotalsKey:
+        subjects = None if self.subjects is None else frozenset(self.subjects)
+        return TotalsKey(project, self.totals, subjects)
+
+
+class _Feed(msgspec.Struct, forbid_unknown_fields=True):
+    feed: Name
+    subject: Subject | None = None
+    since: dict[_Slot, _Seq] | None = None
+
+    def key(self, project: int) -> FeedKey:
+        return FeedKey(project, self.feed, self.subject)
+
+
+class _Item(msgspec.Struct, forbid_unknown_fields=True):
+    item: tuple[ItemKey, ItemId]
+
+    def key(self, project: int) -> ItemsKey:
+        return ItemsKey(project, *self.item)
+
+
+class _Items(msgspec.Struct, forbid_unknown_fields=True):
+    items: ItemKey
+
+    def key(self, project: int) -> ItemsKey:
+        return ItemsKey(project, self.items, None)
+
+
+#: By the field that tells the kind.
+_KINDS: dict[str, Any] = {"totals": _Totals, "feed": _Feed, "item": _Item, "items": _Items}
+
+
+def parse(topic: Raw, project: int) -> tuple[TopicKey, Position | None]:
+    """The key of a topic, and the position that the client has got to, if it says one.
+
+    Raises BadRequest.
+    """
+    try:
+        fields = msgspec.json.decode(topic)
+        names = _KINDS.keys() & fields.keys() if isinstance(fields, dict) else set()
+        if len(names) != 1:
+            raise BadRequest(f"A topic is an object with one of: {', '.join(_KINDS)}.")
+        kind = _KINDS[names.pop()]
+        asked = msgspec.json.decode(topic, type=kind)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"topic: {plainly(str(error))}") from None
+    return asked.key(project), getattr(asked, "since", None)

@@ -1,0 +1,191 @@
+"""Feeds: every event, in order within its slot, once, through every interruption."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from conftest import Live, Service, make_keys, query, serving
+
+from livetally import feed
+from livetally.feed import covers
+from livetally.keys import Role
+
+
+def event(
+    id: int | str, type: str = "click", subject: str = "red", **more: object
+) -> dict[str, Any]:
+    return {"id": str(id), "type": type, "subject": subject, **more}
+
+
+class Follower:
+    """A client of a feed, as an application writes one: it keeps the last position."""
+
+    def __init__(self, live: Live, id: int | str = 1) -> None:
+        self.live = live
+        self.id = id
+        self.ids: list[str] = []
+        self.position: dict[str, int] = {}
+
+    async def subscribe(self, topic: dict[str, object]) -> dict[str, Any]:
+        first = await self.live.subscribe(self.id, topic)
+        if first["type"] == "events":
+            self.take(first)
+        return first
+
+    def take(self, frame: dict[str, Any]) -> None:
+        self.ids += [each["id"] for each in frame["events"]]
+        self.position = frame["position"]
+
+    async def until(self, id: str) -> list[str]:
+        """Follow until this event has come; all ids so far."""
+        while id not in self.ids:
+            frame = await self.live.receive()
+            if frame.get("id") == self.id and frame["type"] == "events":
+                self.take(frame)
+        return self.ids
+
+
+async def test_every_event_of_a_type_comes_in_order_with_a_position(service: Service) -> None:
+    """A follower gets what is counted after it came, and nothing of other types."""
+    await service.post(event("before"))
+    async with service.live() as live:
+        follower = Follower(live)
+        first = await follower.subscribe({"feed": "click"})
+        assert first == {"type": "events", "id": 1, "events": [], "position": {"0": 1}}
+
+        await service.post([event("a", properties={"x": 1.50}), event("h", type="hover")])
+        await service.post(event("b", session="s", occurred_at="2026-01-02T03:04:05Z"))
+
+        assert await follower.until("b") == ["a", "b"]
+        assert follower.position == {"0": 4}
+
+
+async def test_a_returning_follower_gets_exactly_what_it_missed(service: Service) -> None:
+    """With the last position nothing is lost and nothing comes twice."""
+    async with service.live() as live:
+        follower = Follower(live)
+        await follower.subscribe({"feed": "click"})
+        await service.post([event(i) for i in range(10)])
+        await follower.until("9")
+    await service.post([event(i) for i in range(10, 2500)][:1000])
+    await service.post([event(i) for i in range(1010, 2010)])
+
+    async with service.live() as live:
+        back = Follower(live)
+        await back.subscribe({"feed": "click", "since": follower.position})
+        ids = await back.until("2009")
+
+    assert ids == [str(i) for i in range(10, 2010)]
+
+
+async def test_a_subject_can_be_followed_alone(service: Service) -> None:
+    """A feed with a subject leaves out the others, and its position passes over them."""
+    async with service.live() as live:
+        follower = Follower(live)
+        await follower.subscribe({"feed": "click", "subject": "blue"})
+        await service.post([event("r1"), event("b1", subject="blue"), event("r2")])
+        await service.post(event("b2", subject="blue"))
+
+        assert await follower.until("b2") == ["b1", "b2"]
+        assert follower.position == {"0": 4}
+
+
+async def test_no_seam_between_catching_up_and_live(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Followers that come and go, while two processes write, miss and double nothing."""
+    monkeypatch.setattr(feed, "PAGE_EVENTS", 7)  # pages that end anywhere
+    monkeypatch.setattr(feed, "RECENT_BYTES", 20_000)
+    keys = await make_keys(database_url)
+    settings = {"frame_interval_ms": 5}
+    async with (
+        serving(database_url, redis_url, keys, **settings) as one,
+        serving(database_url, redis_url, keys, **settings) as two,
+    ):
+        total = 600
+
+        async def write(service: Service, name: str) -> None:
+            for i in range(total):
+                await service.post(event(f"{name}{i}"))
+
+        async def follow(start: int) -> list[str]:
+            ids: list[str] = []
+            position: dict[str, int] = {}
+            visit = start
+            while len(ids) < 2 * total:
+                visit += 1
+                async with (one, two)[visit % 2].live() as live:
+                    follower = Follower(live)
+                    await follower.subscribe({"feed": "click", "since": position})
+                    wanted = min(40 + 13 * start, 2 * total - len(ids))
+                    while len(follower.ids) < wanted:
+                        follower.take(await live.receive())
+                    ids += follower.ids
+                    position = follower.position
+            return ids
+
+        followers = [asyncio.create_task(follow(start)) for start in range(4)]
+        await asyncio.gather(write(one, "a"), write(two, "b"))
+        for ids in await asyncio.gather(*followers):
+            assert sorted(ids) == sorted(f"{n}{i}" for n in "ab" for i in range(total))
+            for name in "ab":
+                assert [i for i in ids if i[0] == name] == [f"{name}{i}" for i in range(total)]
+
+
+async def test_a_gap_is_said_out_loud(service: Service) -> None:
+    """Who asks for events older than what is kept is told so, and goes on from what there is."""
+    await service.post([event("old1"), event("old2")])
+    day = query(service.database_url, "SELECT (received_at AT TIME ZONE 'UTC')::date FROM events")
+    query(service.database_url, "SELECT livetally_forget_day(%s)", day[0][0])
+    query(service.database_url, "SELECT livetally_roll_partitions(3)")
+    await service.post(event("new"))
+
+    async with service.live() as live:
+        first = await live.subscribe(1, {"feed": "click", "since": {"0": 1}})
+        assert first == {"type": "gap", "id": 1, "position": {"0": 2}}
+        follower = Follower(live)
+        assert await follower.until("new") == ["new"]
+        first = await live.subscribe(2, {"feed": "click", "since": {"0": 2}})
+        assert [each["id"] for each in first["events"]] == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("since", "code"),
+    [
+        ({"0": 99}, "bad_position"),
+        ({"7": 1}, "bad_position"),
+        ({"0": -1}, "bad_request"),
+        ({"x": 1}, "bad_request"),
+        ({"0": "1"}, "bad_request"),
+        ({"0": 2**63}, "bad_request"),
+        ([1], "bad_request"),
+        ("0", "bad_request"),
+    ],
+)
+async def test_positions_from_elsewhere_are_refused(
+    service: Service, since: object, code: str
+) -> None:
+    """A position that can't be one of this project's feeds gets a clear error, nothing else."""
+    await service.post(event("a"))
+    async with service.live() as live:
+        answer = await live.subscribe(1, {"feed": "click", "since": since})
+        assert (answer["type"], answer["code"]) == ("error", code)
+
+
+async def test_a_follower_of_one_project_sees_nothing_of_another(service: Service) -> None:
+    """Events of another project with the same type don't show, live or from the log."""
+    other = await make_keys(service.database_url, "other")
+    async with service.live(other[Role.READ]) as live:
+        follower = Follower(live)
+        await follower.subscribe({"feed": "click", "since": {}})
+        await service.post(event("foreign"))
+        await service.post(event("own"), key=other[Role.WRITE])
+        assert await follower.until("own") == ["own"]
+
+
+def test_positions_compare_by_slot() -> None:
+    """A position covers another if no slot of it is behind; a slot not named is at 0."""
+    assert covers({0: 5, 1: 2}, {0: 5})
+    assert covers({0: 5}, {})
+    assert not covers({0: 5}, {1: 1})
+    assert not covers({0: 4, 1: 9}, {0: 5})
