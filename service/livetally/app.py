@@ -20,12 +20,13 @@ from .errors import DatabaseUnavailable
 from .health import Health
 from .hub import Hub
 from .ingest import Ingest
+from .items import Items
 from .listener import Listener
 from .live import Live
 from .metrics import CONTENT_TYPE, Metrics
 from .pages import Pages
 from .partitions import run_partitions
-from .publisher import Publisher, changes
+from .publisher import Change, ItemsChanged, Publisher, changes
 from .stats import Stats
 from .store import Committed, Store
 
@@ -68,11 +69,14 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
     )
     listener = Listener(listening_redis, origin, hub, health)
 
+    def announce(change: Change | ItemsChanged) -> None:
+        """After a commit, and only then: show it here at once, and tell the others."""
+        hub.apply(change)
+        publisher.publish(change)
+
     def on_commit(committed: Committed) -> None:
-        """After the commit, and only then: show it here at once, and tell the others."""
         for change in changes(committed, origin):
-            hub.apply(change)
-            publisher.publish(change)
+            announce(change)
 
     batcher = Batcher(
         store or Store(config.database_url, config.commit_timeout_ms / 1000),
@@ -94,6 +98,7 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
     )
     ingest = Ingest(auth, batcher)
     stats = Stats(auth, database)
+    items = Items(auth, database, announce, origin)
     pages = Pages(config.pages_dir, auth, config.page_write_key, config.page_read_key)
 
     async def metrics_text(request: web.Request) -> web.Response:
@@ -120,6 +125,11 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
             web.post("/v1/events", ingest.post_events),
             web.get("/v1/stats", stats.get_stats),
             web.get("/v1/live", live.handle),
+            web.put("/v1/items/{key}/{id}", items.put_item),
+            web.get("/v1/items/{key}/{id}", items.get_item),
+            web.delete("/v1/items/{key}/{id}", items.delete_item),
+            web.put("/v1/items/{key}", items.put_items),
+            web.get("/v1/items/{key}", items.list_items),
             web.get("/healthz", healthz),
             web.get("/readyz", readyz),
             web.get("/metrics", metrics_text),
@@ -156,7 +166,7 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
             _start(app, "publisher", publisher.run()),
             _start(app, "listener", listener.run()),
             _start(app, "resync", hub.run_resync()),
-            _start(app, "frames", hub.run_frames()),
+            _start(app, "flush", hub.run_flush()),
             _start(app, "live", live.run_clock()),
             _start(app, "partitions", run_partitions(database, health)),
         ]

@@ -110,6 +110,24 @@ def check(texts: Sequence[Raw | bytes], project: int) -> Parsed:
     return parsed
 
 
+def check_value(text: bytes, max_bytes: int) -> None:
+    """Refuse a JSON value that Postgres wouldn't keep as it was sent.
+
+    Raises MalformedJson, or Unprocessable: too large, too deep, a key twice, U+0000.
+    """
+    if len(text) > max_bytes:
+        raise Unprocessable(f"The value takes {len(text):,} bytes; {max_bytes:,} is the limit.")
+    value = _decode_body(_value, text)
+    if value is None and text.strip() != b"null":
+        raise Unprocessable("A number is out of range.")
+    try:
+        keys = _count_keys(value, 1)
+        _check_key_count(text, keys)
+        _check_nul(text)
+    except _BadEvent as bad:
+        raise Unprocessable(str(bad)) from None
+
+
 def new_id() -> str:
     """An id for an event that came without one."""
     return secrets.token_hex(16)
@@ -158,9 +176,7 @@ def _check_one(text: bytes, project: int) -> Event:
     except _NOT_JSON as error:
         raise _BadEvent("malformed_json", _why_not_json(text, error)) from None
     _check_duplicate_keys(text, sent, keys)
-    # Postgres' text can't hold U+0000; one bad event must not fail the batch it shares.
-    if b"\\u0000" in text and _has_nul(_value.decode(text)):
-        raise _BadEvent("nul_character", "The character U+0000 can't be stored.")
+    _check_nul(text)
     return Event(
         project,
         sent.id or new_id(),
@@ -209,7 +225,7 @@ def _count_keys(value: Any, depth: int) -> int:
     else:
         return 0
     if depth > MAX_DEPTH:
-        raise _BadEvent("too_deep", f"`properties` is nested deeper than {MAX_DEPTH} levels.")
+        raise _BadEvent("too_deep", f"The JSON is nested deeper than {MAX_DEPTH} levels.")
     for each in inner:
         count += _count_keys(each, depth + 1)
     return count
@@ -227,6 +243,10 @@ def _check_duplicate_keys(text: bytes, sent: Sent, keys: int) -> None:
     """
     keys += 2 + (sent.id is not UNSET) + (sent.session is not UNSET)
     keys += (sent.occurred_at is not UNSET) + (sent.properties is not UNSET)
+    _check_key_count(text, keys)
+
+
+def _check_key_count(text: bytes, keys: int) -> None:
     if text.count(b'":') != keys or _SPACE_BEFORE_COLON.search(text):
         json.loads(text, object_pairs_hook=_refuse_duplicates)
 
@@ -236,6 +256,12 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise _BadEvent("duplicate_key", f"The key `{twice}` is given twice.")
+
+
+def _check_nul(text: bytes) -> None:
+    """Postgres' text can't hold U+0000; one bad event must not fail the batch that it shares."""
+    if b"\\u0000" in text and _has_nul(_value.decode(text)):
+        raise _BadEvent("nul_character", "The character U+0000 can't be stored.")
 
 
 def _has_nul(value: Any) -> bool:

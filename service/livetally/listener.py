@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from .health import Health
 from .hub import Hub
-from .publisher import Change, channel
+from .publisher import Change, ItemsChanged, channel
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _SILENCE_S = 5.0
 #: How long a new viewer's project may wait until it is listened to.
 _FOLLOW_S = 0.1
 
-_decoder = msgspec.json.Decoder(Change)
+_decoder: msgspec.json.Decoder[Change | ItemsChanged] = msgspec.json.Decoder(Change | ItemsChanged)
 
 
 class Listener:

@@ -1,0 +1,236 @@
+"""Items: keyed values that change. Durable when acknowledged, versioned, and pushed to viewers.
+
+PUT    /v1/items/{key}/{id}   the body is the value. `If-Match: 3` stores it only over version
+                              3, `If-None-Match: *` only if there is no such item; else 409
+GET    /v1/items/{key}/{id}   {"key","id","version","updated_at","value"}
+DELETE /v1/items/{key}/{id}   takes `If-Match` too
+PUT    /v1/items/{key}        [{"id","value","version"?}…]: all of them, or none (409)
+GET    /v1/items/{key}        a page {"items":[…],"next":id|null}; ?after=id&limit=100
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from aiohttp import hdrs, web
+from msgspec import Meta, Raw
+
+from .auth import Auth, Key, key_in
+from .config import MAX_EVENTS
+from .database import Database
+from .edge import json_response
+from .errors import BadRequest, MalformedJson, NotFound, Unprocessable, VersionConflict
+from .events import check_value, plainly
+from .ingest import read_body
+from .keys import Role
+from .publisher import ItemsChanged
+
+MAX_VALUE_BYTES = 64 * 1024
+#: A page of a list ends after about this many bytes of values.
+PAGE_BYTES = 1024 * 1024
+
+ItemKey = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z-]{2,49}$")]
+ItemId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00]+$")]
+
+_encoder = msgspec.json.Encoder()
+_ETAG = re.compile(r'(?:W/)?"?(\d{1,18})"?')
+
+
+class _Place(msgspec.Struct):
+    """Where an item is: the names in a path."""
+
+    key: ItemKey
+    id: ItemId | None = None
+
+
+class _Put(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """An item of a batch."""
+
+    id: ItemId
+    value: Raw
+    version: Annotated[int, Meta(ge=0)] | None = None
+
+
+class _Stored(msgspec.Struct):
+    id: str
+    version: int
+    updated_at: str
+
+
+class _Answer(msgspec.Struct):
+    """What `put_items` returns: one of them."""
+
+    items: list[_Stored] = []
+    stale: list[str] = []
+
+
+_batch = msgspec.json.Decoder(list[_Put])
+_answer = msgspec.json.Decoder(_Answer)
+
+
+class Item(NamedTuple):
+    """What is known of an item; without a value it is a removed one."""
+
+    id: str
+    version: int
+    updated_at: Any
+    value: str | None
+
+    def as_json(self, key: str) -> dict[str, Any]:
+        if self.value is None:
+            return {"key": key, "id": self.id, "version": self.version, "removed": True}
+        return {
+            "key": key,
+            "id": self.id,
+            "version": self.version,
+            "updated_at": self.updated_at,
+            "value": Raw(self.value.encode()),
+        }
+
+
+class Items:
+    """The HTTP side of items; `items_topic` is the live one."""
+
+    def __init__(
+        self, auth: Auth, database: Database, on_change: Callable[[ItemsChanged], None], origin: str
+    ) -> None:
+        self._auth = auth
+        self._database = database
+        self._on_change = on_change
+        self._origin = origin
+
+    async def put_item(self, request: web.Request) -> web.Response:
+        key, place = await self._enter(request, Role.WRITE)
+        put = _Put(place.id or "", Raw(await _read_value(request)), _expected(request))
+        (stored,) = await self._put(key, place.key, [put])
+        return _with_etag({"key": place.key, **msgspec.to_builtins(stored)})
+
+    async def put_items(self, request: web.Request) -> web.Response:
+        key, place = await self._enter(request, Role.WRITE)
+        puts = _parse_batch(await read_body(request))
+        stored = await self._put(key, place.key, puts)
+        return json_response({"items": stored})
+
+    async def get_item(self, request: web.Request) -> web.Response:
+        key, place = await self._enter(request, Role.READ)
+        rows = await self._database.rows("get_item", key.project, place.key, place.id)
+        if not rows:
+            raise NotFound(f"There is no item {place.id!r} of {place.key!r}.")
+        return _with_etag(Item(**rows[0]).as_json(place.key))
+
+    async def delete_item(self, request: web.Request) -> web.Response:
+        key, place = await self._enter(request, Role.WRITE)
+        expected = _expected(request)
+        at = (key.project, place.key, place.id)
+        rows = await self._database.rows("remove_item", *at, expected)
+        if not rows and expected is not None and await self._database.rows("get_item", *at):
+            raise VersionConflict
+        if not rows:
+            raise NotFound(f"There is no item {place.id!r} of {place.key!r}.")
+        version = rows[0]["version"]
+        self._announce(key.project, place.key, [(place.id or "", version)])
+        return json_response({"key": place.key, "id": place.id, "version": version})
+
+    async def list_items(self, request: web.Request) -> web.Response:
+        key, place = await self._enter(request, Role.READ)
+        after, limit = _page(request)
+        rows = await self._database.rows(
+            "item_page", key.project, place.key, after, limit, PAGE_BYTES
+        )
+        more = bool(rows) and rows[0]["more"]
+        items = [Item(r["id"], r["version"], r["updated_at"], r["value"]) for r in rows]
+        return json_response(
+            {
+                "items": [item.as_json(place.key) for item in items],
+                "next": items[-1].id if more else None,
+            }
+        )
+
+    async def _enter(self, request: web.Request, role: Role) -> tuple[Key, _Place]:
+        """Who asks, and for what. Raises what `Auth.find` and `Key.require` do, or BadRequest."""
+        key = await self._auth.find(key_in(request.headers) or request.query.get("api_key"))
+        key.require(role, request.headers.get("Origin"))
+        try:
+            return key, msgspec.convert(dict(request.match_info), _Place)
+        except msgspec.ValidationError:
+            raise BadRequest(
+                "An item's key is 3-50 letters and hyphens, beginning with a letter;"
+                " its id is 1-128 characters."
+            ) from None
+
+    async def _put(self, key: Key, item_key: str, puts: Sequence[_Put]) -> list[_Stored]:
+        document = await self._database.value(
+            "put_items", key.project, item_key, _encoder.encode(puts).decode()
+        )
+        answer = _answer.decode(document)
+        if answer.stale:
+            raise VersionConflict(
+                f"Nothing was stored: {', '.join(map(repr, answer.stale[:10]))}"
+                " changed meanwhile. Read again, and decide again."
+            )
+        self._announce(key.project, item_key, [(item.id, item.version) for item in answer.items])
+        return answer.items
+
+    def _announce(self, project: int, item_key: str, versions: list[tuple[str, int]]) -> None:
+        self._on_change(ItemsChanged(self._origin, project, item_key, versions))
+
+
+async def _read_value(request: web.Request) -> bytes:
+    body = await read_body(request)
+    _check(body)
+    return body
+
+
+def _check(value: bytes) -> None:
+    check_value(value, MAX_VALUE_BYTES)
+    if value.strip() == b"null":
+        raise Unprocessable("null is no value: DELETE removes an item.")
+
+
+def _parse_batch(body: bytes) -> list[_Put]:
+    try:
+        puts = _batch.decode(body)
+    except msgspec.ValidationError as error:
+        raise Unprocessable(plainly(str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedJson(str(error)) from None
+    if not 1 <= len(puts) <= MAX_EVENTS:
+        raise Unprocessable(f"A batch holds 1 to {MAX_EVENTS:,} items.")
+    if len({put.id for put in puts}) < len(puts):
+        raise Unprocessable("An id is given twice.")
+    for put in puts:
+        try:
+            _check(bytes(put.value))
+        except Unprocessable as error:
+            raise Unprocessable(f"Item {put.id!r}: {error.message}") from None
+    return puts
+
+
+def _expected(request: web.Request) -> int | None:
+    """The version that a write depends on; 0: there must be none."""
+    if request.headers.get(hdrs.IF_NONE_MATCH) == "*":
+        return 0
+    given = request.headers.get(hdrs.IF_MATCH)
+    if given is None or given == "*":
+        return None
+    match = _ETAG.fullmatch(given.strip())
+    if match is None:
+        raise BadRequest("If-Match takes the version of the item, as it was read.")
+    return int(match[1])
+
+
+def _page(request: web.Request) -> tuple[str, int]:
+    limit = request.query.get("limit", "100")
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 1_000):
+        raise BadRequest("`limit` takes a number from 1 to 1000.")
+    after = request.query.get("after", "")
+    if "\0" in after:
+        raise BadRequest("`after` takes the id of an item.")
+    return after, int(limit)
+
+
+def _with_etag(item: dict[str, Any]) -> web.Response:
+    response = json_response(item)
+    response.headers[hdrs.ETAG] = f'"{item["version"]}"'
+    return response
