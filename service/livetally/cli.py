@@ -32,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except psycopg.OperationalError as error:
         print(f"livetally: Postgres can't be reached: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130  # what a shell says of a command that Ctrl-C ended
     return status
 
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,8 @@ def run(data_dir: Path, host: str, port: int) -> int:
 
     Raises DemoError, or PortInUse before anything is started.
     """
+    for number in (signal.SIGTERM, signal.SIGHUP):  # while starting: like Ctrl-C, stop the servers
+        signal.signal(number, signal.default_int_handler)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_one(data_dir), contextlib.ExitStack() as servers:
         sock = serve.listen(host, port)
