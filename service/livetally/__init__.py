@@ -2,26 +2,39 @@
 
 The journey of an event, a line a file; read them in this order:
 
-    ingest      POST /v1/events: who sends, and what?            -> events, auth
-    events      bytes to checked events, each refusal with its reason
-    auth        keys: which project, which role, from which origin
-    batcher     requests that arrive together share one transaction
-    store       that transaction (sql/commit.sql), and this process's counter slot
-    publisher   after the commit: what changed, one Redis message a project
-    hub         merges those messages into the totals that are being watched
-    live        the websocket: subscribe, snapshot, updates, track
+    ingest        POST /v1/events: who sends, and what?            -> events, auth
+    events        bytes to checked events, each refusal with its reason
+    auth          keys: which project, which role, from which origin
+    batcher       requests that arrive together share one transaction
+    store         that transaction (sql/commit.sql), and this process's counter slot
+    publisher     after the commit: what changed, one Redis message a project
+    listener      the other end: what other processes committed
+    hub           keeps what is watched here equal to Postgres     -> topic
+    live          the websocket: subscribe, snapshot, updates, track
+
+What can be watched, all of them a `topic`:
+
+    totals        grow-only counters, merged by maximum            -> totals_topic
+    feed          every event of a type, by positions in the log
+    items_topic   keyed values, the latest
+
+What else can be asked:
+
+    stats         GET /v1/stats: totals and series
+    items         /v1/items: keyed values that change
 
 Around it:
 
-    app         all wiring, in start order              serve      a process's life, and several
-    cli         the command `livetally`                 config     LIVETALLY_*, read once
-    demo        `make run`: everything on a laptop      local      Postgres and Redis from wheels
-    stats       GET /v1/stats                           keys       making, listing, revoking keys
-    database    connections, migrations, partitions     sql/       all SQL, named and commented
-    edge        around every request: id, CORS, errors  errors     every refusal and its status
-    health      /healthz, /readyz, heartbeats           metrics    /metrics
-    frames      what goes over a websocket, as bytes    logs       JSON lines
-    pages       the built front end
+    app           all wiring, in start order            serve     a process's life, and several
+    cli           the command `livetally`               config    LIVETALLY_*, read once
+    demo          `make run`: all on a laptop           local     Postgres and Redis from wheels
+    database      connections, migrations               sql/      all SQL, named and commented
+    keys          making, listing, revoking keys        logs      JSON lines
+    edge          around each request: id, CORS, errors as JSON
+    errors        every refusal and its status          metrics   /metrics
+    health        /healthz, /readyz, heartbeats         pages     the built front end
+    topics        what a client may ask to watch        viewer    a live connection, written to
+    frames        websocket frames as bytes             partitions   day partitions, made ahead
 
 Imports go one way, down the journey: see tests/test_structure.py.
 """
