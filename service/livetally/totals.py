@@ -26,6 +26,14 @@ class _Counter(msgspec.Struct):
         return True
 
 
+def _sums(cells: Iterable[tuple[str, int, int]]) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for subject, _, n in cells:
+        if subject:
+            sums[subject] = sums.get(subject, 0) + n
+    return sums
+
+
 class Totals:
     """The subjects that were named; or the largest `MAX_SUBJECTS` and the type's grand total."""
 
@@ -35,7 +43,8 @@ class Totals:
         self._grand = _Counter({})
         self._changed: set[str] = set()
         self._grand_changed = False
-        #: Which subjects are the largest may have changed: only Postgres can tell.
+        #: Which subjects are the largest may have changed: only Postgres can tell. To be cleared
+        #: before it is asked: what is heard until its answer comes is a reason to ask again.
         self.must_rank = False
         #: The choice of subjects has changed: an update can't say that, a snapshot can.
         self.must_snapshot = False
@@ -77,11 +86,14 @@ class Totals:
             # Fewer than the limit are all there are; then one missing here is only too new to have
             # been read, and stays.
             if len(largest) >= MAX_SUBJECTS:
+                least = min(_sums(cells).values())
                 for gone in self._counters.keys() - largest:
+                    # It counted more meanwhile than Postgres knew when it chose.
+                    if self._counters[gone].total >= least:
+                        self.must_rank = True
                     del self._counters[gone]
                     self._changed.discard(gone)
                     self.must_snapshot = True
-            self.must_rank = False
         for subject, slot, n in cells:
             self.merge(subject, slot, n)
 

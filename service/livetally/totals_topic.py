@@ -68,17 +68,27 @@ class TotalsTopic(Topic):
         await self.load()
 
     async def load(self) -> None:
-        project, type_, subjects = self.key
-        if subjects is None:
-            document = await self._database.value("watch_type", project, type_, MAX_SUBJECTS)
-        else:
-            document = await self._database.value("watch_subjects", project, type_, list(subjects))
+        ranked, self._totals.must_rank = self._totals.must_rank, False
+        try:
+            document = await self._read()
+        except BaseException:
+            self._totals.must_rank |= ranked
+            raise
         read = _read.decode(document)
         self._totals.load(read.cells)
         for slot, seq in read.positions.items():
             self._heard[slot] = max(seq, self._heard.get(slot, 0))
         if self._totals.changed:
             self.has_news()
+
+    async def _read(self) -> bytes:
+        project, type_, subjects = self.key
+        document: bytes
+        if subjects is None:
+            document = await self._database.value("watch_type", project, type_, MAX_SUBJECTS)
+        else:
+            document = await self._database.value("watch_subjects", project, type_, list(subjects))
+        return document
 
     async def send_news(self) -> None:
         totals = self._totals

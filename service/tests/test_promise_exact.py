@@ -4,17 +4,23 @@ The bound is 2 s from the fault's end. The services are processes; the viewers s
 """
 
 import asyncio
+import hashlib
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from conftest import Process, make_keys, totals_in
 from faults import Load, Relay, Viewer, all_show, ready, until, until_ready_is
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from livetally.keys import Role
 from livetally.local import LocalRedis
+from livetally.totals import Totals
 
 BOUND_S = 2
 
@@ -158,3 +164,126 @@ async def test_redis_killed_and_started_under_load(
     for url in urls:
         await until_ready_is(url, "ready")
     load.check_books(database_url)
+
+
+class OneProcess:
+    """What one process knows of a type, beside what Postgres holds, and a viewer's sums of it."""
+
+    def __init__(self, subjects: frozenset[str] | None, limit: int) -> None:
+        self.subjects, self.limit = subjects, limit
+        self.totals = Totals(subjects)
+        self.postgres: dict[tuple[str, int], int] = {}
+        self.messages: list[dict[tuple[str, int], int]] = []
+        self.heard: set[int] = set()
+        self.asked: tuple[int, list[tuple[str, int, int]]] | None = None
+        self.shown: dict[str, int] = {}
+        self.shown_total = 0
+
+    def commit(self, slot: int, subjects: list[str], arrives: bool) -> None:
+        for subject in [*subjects, *[""] * len(subjects)]:
+            self.postgres[subject, slot] = self.postgres.get((subject, slot), 0) + 1
+        self.messages.append(
+            {(subject, slot): self.postgres[subject, slot] for subject in [*subjects, ""]}
+        )
+        if arrives:
+            self.deliver(-1)
+
+    def deliver(self, which: int) -> None:
+        """A message arrives: any of them, at any time, again and again."""
+        if self.messages:
+            which %= len(self.messages)
+            self.heard.add(which)
+            for (subject, slot), n in self.messages[which].items():
+                self.totals.merge(subject, slot, n)
+
+    def ask(self) -> None:
+        """Postgres is asked; it answers with how things are now, whenever the answer comes."""
+        if self.asked is None:
+            self.totals.must_rank = False
+            cells = [(subject, slot, n) for (subject, slot), n in self.postgres.items()]
+            wanted = self.truth().keys() | ({""} if self.subjects is None else set())
+            self.asked = len(self.messages), [cell for cell in cells if cell[0] in wanted]
+
+    def answer(self) -> None:
+        if self.asked is not None:
+            known, cells = self.asked
+            self.asked = None
+            self.heard |= set(range(known))
+            self.totals.load(cells)
+
+    def send(self) -> None:
+        """A frame goes to the viewer, who sums up as a client does."""
+        if self.totals.must_snapshot:
+            self.shown = {}
+            frame = self.totals.snapshot()
+        else:
+            frame = self.totals.update()
+        self.totals.settle()
+        message = json.loads(frame)
+        self.shown |= message["totals"]
+        self.shown_total = message["total"]
+
+    def heal(self) -> None:
+        """Faults have ended: Postgres is asked again as long as there is a reason to."""
+        self.answer()
+        for _ in range(2):
+            if self.totals.must_rank or len(self.heard) < len(self.messages):
+                self.ask()
+                self.answer()
+        assert not self.totals.must_rank
+        self.send()
+
+    def truth(self) -> dict[str, int]:
+        """The largest subjects, or those that were named, in the plainest way."""
+        sums: dict[str, int] = {}
+        for (subject, _), n in self.postgres.items():
+            sums[subject] = sums.get(subject, 0) + n
+        sums.pop("", None)
+        if self.subjects is not None:
+            return {subject: n for subject, n in sums.items() if subject in self.subjects}
+        largest = sorted(sums, key=lambda subject: (-sums[subject], md5_key(subject)))
+        return {subject: sums[subject] for subject in largest[: self.limit]}
+
+
+def md5_key(subject: str) -> bytes:
+    return hashlib.md5(subject.encode(), usedforsecurity=False).digest()
+
+
+STEPS = st.one_of(
+    st.tuples(
+        st.just("commit"),
+        st.integers(0, 2),
+        st.lists(st.sampled_from("abcde"), min_size=1, max_size=3),
+        st.booleans(),
+    ),
+    st.tuples(st.just("deliver"), st.integers(0, 30)),
+    st.tuples(st.just("ask")),
+    st.tuples(st.just("answer")),
+    st.tuples(st.just("send")),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    steps=st.lists(STEPS, max_size=40),
+    subjects=st.sampled_from([None, frozenset("ab"), frozenset("az")]),
+    limit=st.sampled_from([1, 2, 3, 100]),
+)
+def test_any_order_of_messages_and_reads_ends_equal(
+    steps: list[Any], subjects: frozenset[str] | None, limit: int
+) -> None:
+    """Whatever messages are lost, doubled or late, and however old an answer of Postgres is when it
+    comes, a viewer ends with the subjects and totals of a plain count."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("livetally.totals.MAX_SUBJECTS", limit)
+        process = OneProcess(subjects, limit)
+        for name, *values in steps:
+            getattr(process, name)(*values)
+        process.heal()
+    truth = process.truth()
+    assert process.shown == truth
+    assert process.shown_total == (
+        sum(n for (subject, _), n in process.postgres.items() if not subject)
+        if subjects is None
+        else sum(truth.values())
+    )
