@@ -540,13 +540,13 @@ async def test_an_id_counts_once_in_a_request_and_in_a_batch(service: Service) -
         # These gather while the first is stuck, and are committed together.
         one = asyncio.create_task(service.post([event, event]))
         await queued(service, 2)
-        two = asyncio.create_task(service.post([{**RED, "id": "b"}, event]))
-        await queued(service, 4)
+        two = asyncio.create_task(service.post([event, {**RED, "id": "b"}, event, event]))
+        await queued(service, 6)
         unblock()
         answers = [(await each)[1] for each in (first, one, two)]
 
     counts = [(answer["accepted"], answer["duplicates"]) for answer in answers]
-    assert counts == [(1, 0), (1, 1), (1, 1)]
+    assert counts == [(1, 0), (1, 1), (1, 3)]
     assert await metric(service, "livetally_batch_events_count") == 2, "two transactions"
     assert totals_in(service.database_url) == {"red": 3, "": 3}
 
