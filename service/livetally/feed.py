@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .errors import BadPosition
-from .frames import addressed, text_frame
+from .frames import Message
 from .publisher import Change
 from .topic import Position, Subscription, Topic
 
@@ -49,17 +49,7 @@ class _Page(msgspec.Struct):
     after: Position
     cut: bool  # there is more to read
     empty: bool
-    rest: bytes  # {"events": […], "position": {…}}
-    frames: dict[int | str, bytes] = {}
-
-    def frame(self, subscription: int | str) -> bytes:
-        """Its frame for a subscription's id: built once, most clients choose the same ids."""
-        frame = self.frames.get(subscription)
-        if frame is None:
-            frame = text_frame(addressed("events", subscription, self.rest))
-            if len(self.frames) < 4:
-                self.frames[subscription] = frame
-        return frame
+    message: Message
 
 
 _start = msgspec.json.Decoder(_Start)
@@ -124,8 +114,9 @@ class FeedTopic(Topic):
                 if slot in since or slot in start.forgotten
             }
             if not covers(since, start.forgotten):
-                rest = _encoder.encode({"position": subscription.position})
-                self.put(subscription, text_frame(addressed("gap", subscription.id, rest)))
+                position = _encoder.encode(subscription.position)
+                gap = Message("gap", b'{"position":%b}' % position, position)
+                self.put(subscription, gap)
         await super().admit(subscription, since)
 
     async def _ask_start(self) -> _Start:
@@ -163,13 +154,13 @@ class FeedTopic(Topic):
                 subscription.position = page.before
                 self.fall_behind(subscription)
             else:
-                self.put(subscription, page.frame(subscription.id))
+                self.put(subscription, page.message)
 
     def _remember(self, page: _Page) -> None:
         self._recent.append(page)
-        self._recent_bytes += len(page.rest)
+        self._recent_bytes += len(page.message.rest)
         while self._recent_bytes > RECENT_BYTES and len(self._recent) > 1:
-            self._recent_bytes -= len(self._recent.popleft().rest)
+            self._recent_bytes -= len(self._recent.popleft().message.rest)
 
     # Those who are not
 
@@ -195,8 +186,7 @@ class FeedTopic(Topic):
                 return True
             self._send(subscription, page)
         if subscription.fresh:  # it has missed nothing: tell it where it stands
-            rest = _encoder.encode({"events": [], "position": self._head})
-            self.put(subscription, text_frame(addressed("events", subscription.id, rest)))
+            self.put(subscription, _events(b"[]", self._head))
             subscription.fresh = False
         del self.behind[subscription]
         return True
@@ -231,7 +221,7 @@ class FeedTopic(Topic):
             await asyncio.sleep(self._interval_s)
 
     def _send(self, subscription: Subscription, page: _Page) -> None:
-        self.put(subscription, page.frame(subscription.id))
+        self.put(subscription, page.message)
         subscription.position = page.after
         subscription.fresh = False
 
@@ -255,5 +245,11 @@ class FeedTopic(Topic):
                 for each, end in position.items()
             }
         position = {slot: seq for slot, seq in position.items() if seq}
-        rest = b'{"events":%b,"position":%b}' % (row["events"].encode(), _encoder.encode(position))
-        return _Page(after, position, last is not None, row["events"] == "[]", rest)
+        events = row["events"].encode()
+        message = _events(events, position)
+        return _Page(after, position, last is not None, events == b"[]", message)
+
+
+def _events(events: bytes, position: Position) -> Message:
+    at = _encoder.encode(position)
+    return Message("events", b'{"events":%b,"position":%b}' % (events, at), at)

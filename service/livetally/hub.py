@@ -15,7 +15,7 @@ import msgspec
 from .database import Database
 from .errors import DatabaseUnavailable
 from .feed import FeedKey, FeedTopic
-from .frames import message, text_frame
+from .frames import message
 from .health import Health, wait
 from .items_topic import ItemsKey, ItemsTopic
 from .metrics import Metrics
@@ -236,7 +236,7 @@ class Hub:
                     await asyncio.sleep(0)
 
     def _tell_all(self, value: object) -> None:
-        frame = text_frame(message(value))
+        payload = message(value)
         for viewer in self.viewers:
-            viewer.put(frame)
+            viewer.put(viewer.wire(payload, None))
             self._flush_soon(viewer)

@@ -8,7 +8,7 @@ What it changed to is always read from Postgres, once for all viewers.
 import asyncio
 from typing import Any, NamedTuple
 
-from .frames import addressed, message, text_frame
+from .frames import Message, message
 from .items import Item
 from .publisher import Change, ItemsChanged
 from .topic import Position, Subscription, Topic
@@ -77,8 +77,7 @@ class ItemsTopic(Topic):
             if not items:
                 return
             self._told |= {item.id: item.version for item in items}
-            rest = message({"items": [item.as_json(self.key.key) for item in items]})
-            frames: dict[int | str, bytes] = {}
+            update = self._message("update", items)
             for subscription in self.subscriptions:
                 if subscription in self.behind and subscription.after is None:
                     continue  # its snapshot will have them
@@ -87,11 +86,7 @@ class ItemsTopic(Topic):
                     subscription.after = None  # it begins anew
                     self.fall_behind(subscription)
                     continue
-                frame = frames.get(subscription.id)
-                if frame is None:
-                    frame = text_frame(addressed("update", subscription.id, rest))
-                    frames[subscription.id] = frame
-                self.put(subscription, frame)
+                self.put(subscription, update)
 
     async def catch_up(self) -> None:
         """A step for everybody: the next page of the snapshot, read once for all who want it."""
@@ -101,18 +96,18 @@ class ItemsTopic(Topic):
         for after, subscriptions in waiting.items():
             async with self._in_order:
                 items, more = await self._read_page(after)
+                page = self._message("snapshot" if after is None else "update", items, more=more)
                 for subscription in subscriptions:
                     if subscription in self.behind and subscription.after == after:
-                        self._put_page(subscription, items, more)
+                        self.put(subscription, page)
+                        if more:
+                            subscription.after = items[-1].id
+                        else:
+                            del self.behind[subscription]
 
-    def _put_page(self, subscription: Subscription, items: list[Item], more: bool) -> None:
-        kind = "snapshot" if subscription.after is None else "update"
-        rest = message({"items": [item.as_json(self.key.key) for item in items], "more": more})
-        self.put(subscription, text_frame(addressed(kind, subscription.id, rest)))
-        if more:
-            subscription.after = items[-1].id
-        else:
-            del self.behind[subscription]
+    def _message(self, kind: str, items: list[Item], **about: bool) -> Message:
+        values = [item.as_json(self.key.key) for item in items]
+        return Message(kind, message({"items": values, **about}))
 
     async def _read_page(self, after: str | None) -> tuple[list[Item], bool]:
         if self.key.id is not None:

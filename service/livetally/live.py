@@ -46,7 +46,7 @@ from .errors import (
     WrongRole,
 )
 from .events import Parsed, check, plainly
-from .frames import PING
+from .frames import WEBSOCKET_PING, websocket_text
 from .health import Health
 from .hub import Hub
 from .keys import Role
@@ -166,7 +166,7 @@ class Live:
         transport = request.transport
         if transport is None:
             return socket  # its client went during the handshake
-        viewer = Viewer(transport, self._viewer_buffer_bytes, _now())
+        viewer = Viewer(transport, websocket_text, self._viewer_buffer_bytes, _now())
         connection = _Connection(socket, viewer, origin)
         self._connections.add(connection)
         self._hub.join(viewer)
@@ -328,7 +328,7 @@ class Live:
             )
         elif now - connection.pinged_at > self._ping_interval_s:
             connection.pinged_at = now
-            connection.viewer.put(PING)
+            connection.viewer.put(WEBSOCKET_PING)
             connection.viewer.flush()
 
     async def _check_keys(self) -> None:

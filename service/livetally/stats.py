@@ -69,7 +69,7 @@ class Stats:
         bucket = query.bucket or "minute"
         step = _BUCKETS[bucket]
         to = _round_up(query.to or datetime.now(UTC), step)
-        start = _round_down(query.from_, step) if query.from_ else to - 60 * step
+        start = _round_down(query.from_, step) if query.from_ else _before(to, 60 * step)
         if not start < to:
             raise Unprocessable("`from` must be before `to`.")
         if (to - start) / step > MAX_BUCKETS:
@@ -89,10 +89,19 @@ def _parse(request: web.Request) -> Query:
     given = dict(request.query)
     if len(given) < len(request.query):
         raise BadRequest("A parameter is given twice.")
+    if any("\0" in value for value in given.values()):
+        raise BadRequest("No event has the character U+0000: it can't be stored.")
     try:
         return msgspec.convert(given, Query, strict=False)
     except msgspec.ValidationError as error:
         raise BadRequest(plainly(str(error)).replace("Object", "The query")) from None
+
+
+def _before(moment: datetime, time: timedelta) -> datetime:
+    try:
+        return moment - time
+    except OverflowError:
+        raise Unprocessable("That time is too far away.") from None
 
 
 def _round_down(moment: datetime, step: timedelta) -> datetime:

@@ -15,6 +15,7 @@ import msgspec
 
 from .database import Database
 from .errors import DatabaseUnavailable
+from .frames import Message
 from .health import wait
 from .metrics import Metrics
 from .publisher import Change
@@ -132,10 +133,11 @@ class Topic:
         self.behind[subscription] = None
         self._laggards.set()
 
-    def put(self, subscription: Subscription, frame: bytes) -> None:
-        """Hand a frame over; what is due for a viewer at this moment goes in one write."""
-        subscription.viewer.put(frame)
-        self._flush(subscription.viewer)
+    def put(self, subscription: Subscription, message: Message) -> None:
+        """Hand a message over; what is due for a viewer at this moment goes in one write."""
+        viewer = subscription.viewer
+        viewer.put(message.frame(viewer.wire, subscription.id))
+        self._flush(viewer)
 
     def ready_laggards(self) -> Iterable[Subscription]:
         """Those of `behind` that can take something now."""

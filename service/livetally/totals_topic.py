@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .config import MAX_SUBJECTS
-from .frames import addressed, text_frame
+from .frames import Message
 from .publisher import Change
 from .topic import Position, Topic
 from .totals import Totals
@@ -97,25 +97,20 @@ class TotalsTopic(Topic):
         if totals.must_snapshot:
             for subscription in self.subscriptions:
                 self.fall_behind(subscription)
-        update = totals.update()
+        update = Message("update", totals.update())
         totals.settle()
-        frames: dict[int | str, bytes] = {}
         for subscription in self.subscriptions.keys() - self.behind.keys():
             if subscription.viewer.clogged:
                 self._metrics.frames_skipped.inc()
                 self.fall_behind(subscription)
                 continue
-            frame = frames.get(subscription.id)
-            if frame is None:
-                frame = text_frame(addressed("update", subscription.id, update))
-                frames[subscription.id] = frame
-            self.put(subscription, frame)
+            self.put(subscription, update)
         if self._oldest < math.inf:
             self._metrics.lag_seconds.observe(max(0.0, time.time() - self._oldest))
             self._oldest = math.inf
 
     async def catch_up(self) -> None:
-        snapshot = self._totals.snapshot()
+        snapshot = Message("snapshot", self._totals.snapshot())
         for subscription in self.ready_laggards():
-            self.put(subscription, text_frame(addressed("snapshot", subscription.id, snapshot)))
+            self.put(subscription, snapshot)
             del self.behind[subscription]

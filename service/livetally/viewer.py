@@ -2,24 +2,27 @@
 
 import asyncio
 
-from .frames import message, text_frame
+from .frames import Wire, message
 
 #: A client that makes us answer (errors, acks) but reads nothing is cut off here.
 ABORT_BYTES = 4 * 1024 * 1024
 
 
 class Viewer:
-    """Writes to a websocket's transport, past aiohttp's own writer.
+    """Writes to a connection's transport, past aiohttp's own writer.
 
     A broadcast that awaits each viewer waits for the slowest, and costs twice the CPU; a frame that
     was encoded once can be handed to every transport as it is. Bounding what waits in a transport
     is then up to us: see `clogged`.
     """
 
-    __slots__ = ("_buffer_bytes", "_outbox", "_outbox_bytes", "_transport", "heard_at")
+    __slots__ = ("_buffer_bytes", "_outbox", "_outbox_bytes", "_transport", "heard_at", "wire")
 
-    def __init__(self, transport: asyncio.Transport, buffer_bytes: int, now: float) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, wire: Wire, buffer_bytes: int, now: float
+    ) -> None:
         self._transport = transport
+        self.wire = wire
         self._buffer_bytes = buffer_bytes
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
@@ -35,6 +38,11 @@ class Viewer:
         """Its peer reads slower than we write: it is to be skipped until it has drained."""
         unsent = self._transport.get_write_buffer_size() + self._outbox_bytes
         return unsent > self._buffer_bytes
+
+    @property
+    def drained(self) -> bool:
+        """Its peer (or at least its kernel) has taken all that was written."""
+        return self._transport.get_write_buffer_size() == 0
 
     def put(self, frame: bytes) -> None:
         """Line a frame up for the next `flush`, so that all that is due goes in one write."""
@@ -54,7 +62,7 @@ class Viewer:
 
     def send(self, value: object) -> None:
         """Write a message to this viewer alone, at once."""
-        self.put(text_frame(message(value)))
+        self.put(self.wire(message(value), None))
         self.flush()
         if self._transport.get_write_buffer_size() > ABORT_BYTES:
             self._transport.abort()
