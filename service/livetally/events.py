@@ -260,16 +260,17 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
 
 def _check_nul(text: bytes) -> None:
     """Postgres' text can't hold U+0000; one bad event must not fail the batch that it shares."""
-    if b"\\u0000" in text and _has_nul(_value.decode(text)):
+    if b"\\u0000" in text and has_nul(_value.decode(text)):
         raise _BadEvent("nul_character", "The character U+0000 can't be stored.")
 
 
-def _has_nul(value: Any) -> bool:
+def has_nul(value: Any) -> bool:
+    """Whether some string in a decoded JSON value holds U+0000."""
     if isinstance(value, str):
         return "\0" in value
     if isinstance(value, dict):
-        return any(_has_nul(part) for pair in value.items() for part in pair)
-    return isinstance(value, list) and any(map(_has_nul, value))
+        return any(has_nul(part) for pair in value.items() for part in pair)
+    return isinstance(value, list) and any(map(has_nul, value))
 
 
 def plainly(message: str) -> str:

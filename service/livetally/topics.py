@@ -7,7 +7,7 @@ from msgspec import Meta, Raw
 
 from .config import MAX_SUBJECTS
 from .errors import BadRequest
-from .events import Name, Subject, plainly
+from .events import Name, Subject, has_nul, plainly
 from .feed import FeedKey
 from .hub import TopicKey
 from .items import ItemId, ItemKey
@@ -66,6 +66,8 @@ def parse(topic: Raw, project: int) -> tuple[TopicKey, Position | None]:
         names = _KINDS.keys() & fields.keys() if isinstance(fields, dict) else set()
         if len(names) != 1:
             raise BadRequest(f"A topic is an object with one of: {', '.join(_KINDS)}.")
+        if has_nul(fields):
+            raise BadRequest("topic: Nothing has the character U+0000: it can't be stored.")
         kind = _KINDS[names.pop()]
         asked = msgspec.json.decode(topic, type=kind)
     except msgspec.ValidationError as error:
