@@ -11,6 +11,8 @@ The journey of an event, a line a file; read them in this order:
     listener      the other end: what other processes committed
     hub           keeps what is watched here equal to Postgres     -> topic
     live          the websocket: subscribe, snapshot, updates, track
+    sse           the same to look at only, as server-sent events
+    connections   all of them: pings, silence, keys, the end       -> viewer
 
 What can be watched, all of them a `topic`:
 
@@ -33,8 +35,8 @@ Around it:
     edge          around each request: id, CORS, errors as JSON
     errors        every refusal and its status          metrics   /metrics
     health        /healthz, /readyz, heartbeats         pages     the built front end
-    topics        what a client may ask to watch        viewer    a live connection, written to
-    frames        websocket frames as bytes             partitions   day partitions, made ahead
+    topics        what a client may ask to watch        viewer    writes to one connection
+    frames        messages as bytes                     partitions   day partitions, made ahead
 
 Imports go one way, down the journey: see tests/test_structure.py.
 """

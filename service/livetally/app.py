@@ -15,6 +15,7 @@ from . import edge
 from .auth import Auth
 from .batcher import Batcher
 from .config import Config
+from .connections import Connections
 from .database import Database
 from .errors import DatabaseUnavailable
 from .health import Health
@@ -27,6 +28,7 @@ from .metrics import CONTENT_TYPE, Metrics
 from .pages import Pages
 from .partitions import run_partitions
 from .publisher import Change, ItemsChanged, Publisher, changes
+from .sse import ServerSentEvents
 from .stats import Stats
 from .store import Committed, Store
 
@@ -87,15 +89,9 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
         batch_max_events=config.batch_max_events,
         queue_max_events=config.queue_max_events,
     )
-    live = Live(
-        auth,
-        batcher,
-        hub,
-        metrics,
-        health,
-        viewer_buffer_bytes=config.viewer_buffer_bytes,
-        ping_interval_s=config.ping_interval_s,
-    )
+    connections = Connections(auth, hub, metrics, health, ping_interval_s=config.ping_interval_s)
+    live = Live(auth, batcher, hub, connections, health, config.viewer_buffer_bytes)
+    sse = ServerSentEvents(auth, connections, health, config.viewer_buffer_bytes)
     ingest = Ingest(auth, batcher)
     stats = Stats(auth, database)
     items = Items(auth, database, announce, origin)
@@ -125,6 +121,7 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
             web.post("/v1/events", ingest.post_events),
             web.get("/v1/stats", stats.get_stats),
             web.get("/v1/live", live.handle),
+            web.get("/v1/live/sse", sse.handle),
             web.put("/v1/items/{key}/{id}", items.put_item),
             web.get("/v1/items/{key}/{id}", items.get_item),
             web.delete("/v1/items/{key}/{id}", items.delete_item),
@@ -147,9 +144,9 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
         _, unfinished = await asyncio.wait([batching], timeout=FLUSH_TIMEOUT_S)
         if unfinished:
             log.error("some events were not stored in time; their senders were not told they were")
-        await live.drain(config.drain_s)
+        await connections.drain(config.drain_s)
 
-    async def connections(app: web.Application) -> AsyncIterator[None]:
+    async def clients(app: web.Application) -> AsyncIterator[None]:
         await database.open()
         yield
         await database.close()
@@ -167,14 +164,14 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
             _start(app, "listener", listener.run()),
             _start(app, "resync", hub.run_resync()),
             _start(app, "flush", hub.run_flush()),
-            _start(app, "live", live.run_clock()),
+            _start(app, "connections", connections.run_clock()),
             _start(app, "partitions", run_partitions(database, health)),
         ]
         yield
         await _end(tasks)
         await batcher.disconnect()
 
-    app.cleanup_ctx.extend([connections, loops])
+    app.cleanup_ctx.extend([clients, loops])
     app.on_shutdown.append(drain)
     return app
 

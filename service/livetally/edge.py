@@ -21,7 +21,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _encoder = msgspec.json.Encoder()
 
 # Keys travel in headers, never in cookies, so any page may ask: its key decides what it gets.
-_HEADERS = {
+HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Retry-After, X-Request-Id",
     "X-Content-Type-Options": "nosniff",
@@ -67,7 +67,7 @@ def middleware(metrics: Metrics) -> Any:
         request_id.set(_given_id(request) or secrets.token_hex(8))
         response = await _answer(request, handler)
         if not response.prepared:
-            response.headers.update(_HEADERS)
+            response.headers.update(HEADERS)
             response.headers["X-Request-Id"] = request_id.get()
         resource = request.match_info.route.resource
         route = resource.canonical if resource else "unmatched"

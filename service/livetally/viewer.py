@@ -16,12 +16,27 @@ class Viewer:
     is then up to us: see `clogged`.
     """
 
-    __slots__ = ("_buffer_bytes", "_outbox", "_outbox_bytes", "_transport", "heard_at", "wire")
+    __slots__ = (
+        "_buffer_bytes",
+        "_corked",
+        "_outbox",
+        "_outbox_bytes",
+        "_transport",
+        "heard_at",
+        "wire",
+    )
 
     def __init__(
-        self, transport: asyncio.Transport, wire: Wire, buffer_bytes: int, now: float
+        self,
+        transport: asyncio.Transport,
+        wire: Wire,
+        buffer_bytes: int,
+        now: float,
+        *,
+        corked: bool = False,
     ) -> None:
         self._transport = transport
+        self._corked = corked
         self.wire = wire
         self._buffer_bytes = buffer_bytes
         self._outbox: list[bytes] = []
@@ -52,13 +67,18 @@ class Viewer:
     def flush(self) -> int:
         """Write what was put, in one go; the number of frames. Never waits, never raises."""
         outbox = self._outbox
-        if not outbox:
+        if not outbox or self._corked:
             return 0
         self._outbox, self._outbox_bytes = [], 0
         if self._transport.is_closing():
             return 0
         self._transport.write(outbox[0] if len(outbox) == 1 else b"".join(outbox))
         return len(outbox)
+
+    def uncork(self) -> None:
+        """Its connection is ready to be written to: write what has gathered."""
+        self._corked = False
+        self.flush()
 
     def send(self, value: object) -> None:
         """Write a message to this viewer alone, at once."""

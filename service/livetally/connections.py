@@ -1,0 +1,194 @@
+"""All live connections of this process, whatever they speak: pings, silence, keys, the end.
+
+One loop watches over all of them; a timer or a task each would cost more than the connections.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+from .auth import Auth, Key
+from .config import MAX_SUBSCRIPTIONS
+from .errors import (
+    BadRequest,
+    Conflict,
+    DatabaseUnavailable,
+    LivetallyError,
+    MissingKey,
+    TooManySubscriptions,
+    UnknownKey,
+    WrongRole,
+)
+from .frames import message
+from .health import Health
+from .hub import Hub, TopicKey
+from .keys import Role
+from .metrics import Metrics
+from .topic import Position, Subscription
+from .viewer import Viewer
+
+#: A connection that hasn't said who it is by then is closed.
+AUTH_TIMEOUT_S = 10
+#: How often keys of open connections are looked up again; with the key cache, within 5 s.
+RECHECK_S = 1.0
+#: How long a peer may take to answer a close.
+CLOSE_TIMEOUT_S = 2.0
+#: On shutdown a client is asked to come back after some time up to this.
+MAX_RECONNECT_MS = 1_000
+
+
+class Connection:
+    """A viewer with its keys and subscriptions."""
+
+    #: What a ping looks like on this kind of connection.
+    ping: bytes
+
+    def __init__(self, viewer: Viewer, origin: str | None) -> None:
+        self.viewer = viewer
+        self.origin = origin
+        self.opened_at = self.pinged_at = viewer.heard_at
+        self.keys: dict[Role, Key] = {}
+        self.subscriptions: dict[int | str, Subscription] = {}
+
+    async def close(self, code: int, reason: str) -> None:
+        """End it in good order; `code` is a websocket's close code."""
+        raise NotImplementedError
+
+    def watch(self, now: float) -> None:
+        """Once a second: for kinds whose peers are not heard by themselves."""
+
+    def grant(self, key: Key) -> None:
+        """Raises ForeignOrigin, or BadRequest if the key is of another project than the first."""
+        key.require(key.role, self.origin)
+        if any(known.project != key.project for known in self.keys.values()):
+            raise BadRequest("A connection serves one project: open another for this key.")
+        self.keys[key.role] = key
+
+    def key_for(self, role: Role) -> Key:
+        """The key that allows this. Raises MissingKey or WrongRole."""
+        if not self.keys:
+            raise MissingKey('Send {"type":"auth","key":"…"} first.')
+        key = self.keys.get(role) or self.keys.get(Role.ADMIN)
+        if key is None:
+            raise WrongRole(f"This needs a {role} key.")
+        return key
+
+
+class Connections:
+    """Where the kinds of connections meet the hub."""
+
+    def __init__(
+        self, auth: Auth, hub: Hub, metrics: Metrics, health: Health, *, ping_interval_s: float
+    ) -> None:
+        self._auth = auth
+        self._hub = hub
+        self._metrics = metrics
+        self._health = health
+        self._ping_interval_s = ping_interval_s
+        self._open: set[Connection] = set()
+        self._closings: set[asyncio.Task[None]] = set()
+
+    @contextlib.contextmanager
+    def joined(self, connection: Connection) -> Iterator[None]:
+        """While it is open."""
+        self._open.add(connection)
+        self._hub.join(connection.viewer)
+        try:
+            yield
+        finally:
+            self._open.discard(connection)
+            self._hub.part(connection.viewer)
+            for subscription in connection.subscriptions.values():
+                self._hub.unsubscribe(subscription)
+
+    async def subscribe(
+        self, connection: Connection, id: int | str, key: TopicKey, since: Position | None
+    ) -> None:
+        """Raises Conflict, TooManySubscriptions, BadPosition, or DatabaseUnavailable."""
+        if id in connection.subscriptions:
+            raise Conflict(f"There is a subscription with the id {id!r} already.")
+        if len(connection.subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise TooManySubscriptions
+        subscription = await self._hub.subscribe(connection.viewer, id, key, since)
+        connection.subscriptions[id] = subscription
+
+    def unsubscribe(self, connection: Connection, id: int | str) -> bool:
+        """False if there is no such subscription."""
+        subscription = connection.subscriptions.pop(id, None)
+        if subscription is not None:
+            self._hub.unsubscribe(subscription)
+        return subscription is not None
+
+    # The end
+
+    async def refuse(self, connection: Connection, error: LivetallyError) -> None:
+        """Say what is wrong, and close: this client is not to come back as it is."""
+        connection.viewer.send(error_message(error))
+        await self.close(connection, 1008, error.message, error.code)
+
+    async def close(self, connection: Connection, code: int, reason: str, cause: str) -> None:
+        self._metrics.viewers_closed.labels(cause).inc()
+        await connection.close(code, reason)
+
+    def _close_soon(self, connection: Connection, closing: Coroutine[Any, Any, None]) -> None:
+        """Close without waiting for the peer, who may be gone."""
+        self._open.discard(connection)
+        task = asyncio.create_task(closing)
+        self._closings.add(task)
+        task.add_done_callback(self._closings.discard)
+
+    async def drain(self, spread_s: float) -> None:
+        """Close everybody with 1012, spread over this time, and each with a hint when to return.
+
+        The hint spreads them further: they come back to the other processes a few at a time.
+        """
+        connections = list(self._open)
+        for connection in connections:
+            hint = message({"reconnect_after_ms": random.randrange(MAX_RECONNECT_MS)}).decode()
+            self._close_soon(connection, self.close(connection, 1012, hint, "restart"))
+            await asyncio.sleep(spread_s / len(connections))
+        if self._closings:
+            await asyncio.wait(self._closings, timeout=CLOSE_TIMEOUT_S)
+
+    # Time
+
+    async def run_clock(self) -> None:
+        """The loop for pings, silence, forgotten authentication and revoked keys."""
+        while True:
+            self._health.beat("connections")
+            await asyncio.sleep(RECHECK_S)
+            now = asyncio.get_running_loop().time()
+            for connection in list(self._open):
+                self._check_time(connection, now)
+            with contextlib.suppress(DatabaseUnavailable):
+                await self._check_keys()
+
+    def _check_time(self, connection: Connection, now: float) -> None:
+        connection.watch(now)
+        if now - connection.viewer.heard_at > 3 * self._ping_interval_s:
+            self._metrics.viewers_closed.labels("silent").inc()
+            connection.viewer.abort()
+        elif not connection.keys and now - connection.opened_at > AUTH_TIMEOUT_S:
+            error = MissingKey(f"No key came within {AUTH_TIMEOUT_S} s.")
+            self._close_soon(connection, self.refuse(connection, error))
+        elif now - connection.pinged_at > self._ping_interval_s:
+            connection.pinged_at = now
+            connection.viewer.put(connection.ping)
+            connection.viewer.flush()
+
+    async def _check_keys(self) -> None:
+        for connection in list(self._open):
+            for key in connection.keys.values():
+                if not await self._auth.still_valid(key):
+                    self._close_soon(connection, self.refuse(connection, UnknownKey()))
+                    break
+
+
+def error_message(error: LivetallyError, **about: int | str | None) -> dict[str, Any]:
+    """An error as a message; `about` says of what (`id`, `ref`)."""
+    message: dict[str, Any] = {"type": "error", "code": error.code, "message": error.message}
+    if error.retry_after_s is not None:
+        message["retry_after_s"] = error.retry_after_s
+    return message | {name: value for name, value in about.items() if value is not None}
