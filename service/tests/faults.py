@@ -200,6 +200,9 @@ class Viewer:
         self.closed = asyncio.Event()
         self.errors: list[dict[str, Any]] = []
 
+    def __repr__(self) -> str:
+        return f"{self.url}: {self.topics} {self.total} {self.states} {self.errors}"
+
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator["Viewer"]:
         """Connected as long as the block runs; both snapshots are there when it begins."""
@@ -213,7 +216,11 @@ class Viewer:
                 await socket.send_json({"type": "subscribe", "id": id, "topic": topic})
             following = asyncio.create_task(self._follow(socket))
             try:
-                await until(lambda: min(self.total.values()) >= 0, 20, lambda: self.errors)
+                await until(
+                    lambda: min(self.total.values()) >= 0 or following.done(), 20, lambda: self
+                )
+                if following.done():
+                    following.result()
                 yield self
             finally:
                 following.cancel()
@@ -259,7 +266,7 @@ async def all_show(viewers: list[Viewer], database_url: str, within_s: float) ->
     await until(
         lambda: all(viewer.shows(truth) for viewer in viewers),
         within_s,
-        lambda: f"Postgres: {truth}; shown: {[(v.url, v.topics, v.total) for v in viewers]}",
+        lambda: f"Postgres: {truth}; shown: {viewers}",
     )
 
 
