@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from conftest import Live, Service, make_key, make_keys, query, serving
 
-from livetally import auth, keys, live
+from livetally import auth, connections, keys
 from livetally.auth import Auth, key_in
 from livetally.database import Database
 from livetally.errors import UnknownKey
@@ -200,7 +200,7 @@ async def closed(viewer: Live) -> tuple[int | None, list[dict[str, Any]]]:
 async def test_a_revoked_key_ends_in_every_process(database_url: str, redis_url: str) -> None:
     """Two servers that have just used a key refuse it after it is revoked, and close its
     websockets with 1008; other keys go on. The two delays add up to less than the promised 5 s."""
-    assert auth.CACHE_S + live.RECHECK_S < 5
+    assert auth.CACHE_S + connections.RECHECK_S < 5
     mine = await make_keys(database_url)
     doomed = await make_key(database_url, "demo", Role.READ, "doomed")
     async with contextlib.AsyncExitStack() as stack:
