@@ -24,10 +24,12 @@ What else can be asked:
 
     stats         GET /v1/stats: totals and series
     items         /v1/items: keyed values that change
+    verify        GET /v1/verify: do log, counts and viewers agree?
 
 Around it:
 
     app           all wiring, in start order            serve     a process's life, and several
+    ecs           hears early that a task is to stop
     cli           the command `livetally`               config    LIVETALLY_*, read once
     demo          `make run`: all on a laptop           local     Postgres and Redis from wheels
     database      connections, migrations               sql/      all SQL, named and commented

@@ -31,6 +31,7 @@ from .publisher import Change, ItemsChanged, Publisher, changes
 from .sse import ServerSentEvents
 from .stats import Stats
 from .store import Committed, Store
+from .verify import Verify
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
     ingest = Ingest(auth, batcher)
     stats = Stats(auth, database)
     items = Items(auth, database, announce, origin)
+    verify = Verify(auth, database, hub)
     pages = Pages(config.pages_dir, auth, config.page_write_key, config.page_read_key)
 
     async def metrics_text(request: web.Request) -> web.Response:
@@ -120,6 +122,7 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
         [
             web.post("/v1/events", ingest.post_events),
             web.get("/v1/stats", stats.get_stats),
+            web.get("/v1/verify", verify.get_verify),
             web.get("/v1/live", live.handle),
             web.get("/v1/live/sse", sse.handle),
             web.put("/v1/items/{key}/{id}", items.put_item),

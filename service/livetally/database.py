@@ -118,10 +118,12 @@ class Database:
     async def close(self) -> None:
         await self._pool.close(timeout=2)
 
-    async def rows(self, name: str, *values: object) -> list[DictRow]:
+    async def rows(
+        self, name: str, *values: object, timeout_s: float = READ_TIMEOUT_S
+    ) -> list[DictRow]:
         """Run a named query of sql/. Raises DatabaseUnavailable."""
         try:
-            return await self._patience.within(READ_TIMEOUT_S, self._rows(name, values))
+            return await self._patience.within(timeout_s, self._rows(name, values))
         except UNREACHABLE as error:
             log.debug("query %s failed: %s", name, error)
             raise DatabaseUnavailable from None
@@ -131,9 +133,9 @@ class Database:
             cursor = await connection.execute(sql.query(name), values)
             return await cursor.fetchall() if cursor.description else []
 
-    async def value(self, name: str, *values: object) -> Any:
+    async def value(self, name: str, *values: object, timeout_s: float = READ_TIMEOUT_S) -> Any:
         """The first column of the first row of a named query."""
-        (row, *_) = await self.rows(name, *values)
+        (row, *_) = await self.rows(name, *values, timeout_s=timeout_s)
         return next(iter(row.values()))
 
 

@@ -9,6 +9,7 @@ which have not heard of something that was committed before the last look.
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -214,6 +215,11 @@ class Hub:
         self._transactions_seen = found.seen
         for number, key, id, version in found.changes:
             self.apply(ItemsChanged("", number, key, [(id, version)]))
+
+    async def differences(self, project: int) -> list[dict[str, Any]]:
+        """Where what this process shows of a project differs from Postgres."""
+        topics = self._projects[project].topics.values() if project in self._projects else ()
+        return [each for topic in list(topics) for each in await topic.differences()]
 
     # What leaves
 

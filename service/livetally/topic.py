@@ -112,6 +112,10 @@ class Topic:
         """Read from Postgres what was missed. Raises DatabaseUnavailable."""
         raise NotImplementedError
 
+    async def differences(self) -> list[dict[str, Any]]:
+        """Where what viewers were told differs from Postgres. Raises DatabaseUnavailable."""
+        return []
+
     # For the kinds
 
     async def load(self) -> None:

@@ -67,6 +67,11 @@ class Totals:
             else:
                 self._changed.add(subject)
 
+    def count(self, subject: str, slot: int) -> int:
+        """What `slot` is known to have counted; '' is the type's grand total."""
+        counter = self._grand if subject == "" else self._counters.get(subject)
+        return counter.slots.get(slot, 0) if counter else 0
+
     def _new_counter(self, subject: str) -> _Counter | None:
         if subject == "":
             return self._grand if self._subjects is None else None

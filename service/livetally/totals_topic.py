@@ -90,6 +90,21 @@ class TotalsTopic(Topic):
             document = await self._database.value("watch_subjects", project, type_, list(subjects))
         return document
 
+    async def differences(self) -> list[dict[str, Any]]:
+        read = _read.decode(await self._read())
+        # Where a slot's positions differ a message is on its way: then nothing can be said.
+        settled = {slot for slot, seq in read.positions.items() if self._heard.get(slot) == seq}
+        subjects = "" if self.key.subjects is None else " (some subjects)"
+        return [
+            {
+                "topic": f"totals of {self.key.type}{subjects}",
+                "at": f"{subject}, slot {slot}",
+                "counts": [self._totals.count(subject, slot), n],
+            }
+            for subject, slot, n in read.cells
+            if slot in settled and self._totals.count(subject, slot) != n
+        ]
+
     async def send_news(self) -> None:
         totals = self._totals
         if not totals.changed:

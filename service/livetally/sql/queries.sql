@@ -168,3 +168,57 @@ SELECT json_build_object(
         JOIN items AS i ON i.project = w.project AND i.key = w.key
         WHERE i.changed_in >= coalesce($3::text, '0')::xid8 AND i.version > 0)
 )::text;
+
+-- name: project_by_name
+SELECT id FROM projects WHERE name = $1;
+
+-- name: verify
+-- Where what is counted differs from the log, one row a difference, at most $2 of them. Reads the
+-- project's whole log. What was dropped from the log ended at `forgotten`; it is part of the totals
+-- still, so a subject is compared with the log only if nothing was dropped.
+WITH logged AS MATERIALIZED (
+    SELECT type, subject, slot, count(*) AS n, min(seq) AS first, max(seq) AS last
+    FROM events WHERE project = $1 GROUP BY type, subject, slot
+),
+counted AS MATERIALIZED (
+    SELECT type, subject, slot, n FROM totals WHERE project = $1
+),
+dropped AS MATERIALIZED (
+    SELECT count(*) > 0 AS something FROM forgotten WHERE project = $1
+),
+differences AS (
+    SELECT 'log and positions' AS what, 'slot ' || slot AS place, coalesce(l.n, 0) AS one,
+           s.seq - coalesce(f.seq, 0) AS other
+    FROM slots AS s
+    LEFT JOIN (SELECT slot, sum(n) AS n FROM logged GROUP BY slot) AS l USING (slot)
+    LEFT JOIN forgotten AS f USING (project, slot)
+    WHERE s.project = $1 AND coalesce(l.n, 0) <> s.seq - coalesce(f.seq, 0)
+    UNION ALL
+    SELECT 'log and totals', format('%s %s, slot %s', type, subject, slot), coalesce(l.n, 0), coalesce(c.n, 0)
+    FROM logged AS l FULL JOIN (SELECT * FROM counted WHERE subject <> '') AS c USING (type, subject, slot)
+    WHERE NOT (SELECT something FROM dropped) AND coalesce(l.n, 0) <> coalesce(c.n, 0)
+    UNION ALL
+    SELECT 'positions and totals', 'slot ' || slot, s.seq, coalesce(t.n, 0)
+    FROM slots AS s
+    LEFT JOIN (SELECT slot, sum(n) AS n FROM counted WHERE subject = '' GROUP BY slot) AS t USING (slot)
+    WHERE s.project = $1 AND s.seq <> coalesce(t.n, 0)
+    UNION ALL
+    SELECT 'subjects and grand total', format('%s, slot %s', type, slot),
+           coalesce(sum(n) FILTER (WHERE subject <> ''), 0), coalesce(sum(n) FILTER (WHERE subject = ''), 0)
+    FROM counted GROUP BY type, slot
+    HAVING coalesce(sum(n) FILTER (WHERE subject <> ''), 0)
+        <> coalesce(sum(n) FILTER (WHERE subject = ''), 0)
+    UNION ALL
+    SELECT 'minutes and totals', format('%s %s, slot %s', type, subject, slot), coalesce(m.n, 0), coalesce(c.n, 0)
+    FROM (SELECT type, subject, md5(subject)::uuid AS subject_key, slot, n FROM counted) AS c
+    FULL JOIN (SELECT type, subject_key, slot, sum(n) AS n FROM minutes WHERE project = $1
+               GROUP BY type, subject_key, slot) AS m USING (type, subject_key, slot)
+    WHERE coalesce(m.n, 0) <> coalesce(c.n, 0)
+)
+SELECT json_build_object(
+    'events', (SELECT coalesce(sum(n), 0) FROM logged),
+    'total', (SELECT coalesce(sum(n), 0) FROM counted WHERE subject = ''),
+    'differences', (SELECT coalesce(json_agg(json_build_object(
+        'between', what, 'at', place, 'counts', json_build_array(one, other))), '[]')
+        FROM (SELECT * FROM differences LIMIT $2) AS d)
+)::text;

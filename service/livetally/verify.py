@@ -1,0 +1,57 @@
+"""GET /v1/verify: does everything agree? The log, the counts, and what this process shows.
+
+Expensive, since it reads a project's whole log; for after an incident, and for tests.
+"""
+
+import msgspec
+from aiohttp import web
+
+from .auth import Auth, key_in
+from .database import Database
+from .edge import json_response
+from .errors import NotFound
+from .hub import Hub
+from .keys import Role
+
+#: A log of 10 million events is read in seconds.
+TIMEOUT_S = 120
+#: The first differences are enough to know that there are some.
+MAX_DIFFERENCES = 100
+
+
+class Verify:
+    """For admin keys: their own project, or the one that is named."""
+
+    def __init__(self, auth: Auth, database: Database, hub: Hub) -> None:
+        self._auth = auth
+        self._database = database
+        self._hub = hub
+
+    async def get_verify(self, request: web.Request) -> web.Response:
+        """{"exact": true}, or the differences: between what, where, and the two counts.
+
+        `hub` compares what viewers of this process were told; what a message still on its way
+        would change is no difference.
+        """
+        key = await self._auth.find(key_in(request.headers))
+        key.require(Role.ADMIN, request.headers.get("Origin"))
+        project, name = key.project, key.project_name
+        if "project" in request.query:
+            name = request.query["project"]
+            rows = await self._database.rows("project_by_name", name)
+            if not rows:
+                raise NotFound(f"There is no project {name!r}.")
+            project = rows[0]["id"]
+        document = await self._database.value(
+            "verify", project, MAX_DIFFERENCES, timeout_s=TIMEOUT_S
+        )
+        found = msgspec.json.decode(document)
+        shown = await self._hub.differences(project)
+        return json_response(
+            {
+                "project": name,
+                "exact": not found["differences"] and not shown,
+                **found,
+                "hub": shown,
+            }
+        )
