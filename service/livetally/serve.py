@@ -20,6 +20,7 @@ import uvloop
 from aiohttp import web
 from prometheus_client import multiprocess
 
+from . import ecs
 from .app import FAILED, create_app
 from .config import Config
 
@@ -95,7 +96,8 @@ async def _serve(
     started: Callable[[], None] | None,
     supervised: bool,
 ) -> int:
-    stop = _stop_event()
+    stop = asyncio.Event()
+    early = _listen_for_stop(stop, supervised)
     if supervised:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
     app = create_app(config)
@@ -109,21 +111,31 @@ async def _serve(
     failed = asyncio.create_task(app[FAILED].wait())
     await asyncio.wait([stopped, failed], return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
+    early.cancel()
     await runner.cleanup()
     log.info("stopped")
     return 1 if app[FAILED].is_set() else 0
 
 
-def _stop_event() -> asyncio.Event:
-    stop = asyncio.Event()
+def _listen_for_stop(stop: asyncio.Event, supervised: bool = False) -> "asyncio.Task[None]":
+    """Set `stop` at a signal, or when ECS says it will come (a supervisor hears it for all)."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # HUP: the terminal is gone
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+
+    async def hear_early() -> None:
+        metadata_url = os.environ.get(ecs.METADATA_VARIABLE)
+        if metadata_url and not supervised:
+            await ecs.wait_for_stop(metadata_url)
+            stop.set()
+
+    return asyncio.create_task(hear_early())
 
 
 async def _supervise(sock: socket.socket, count: int) -> int:
-    stop = _stop_event()
+    stop = asyncio.Event()
+    early = _listen_for_stop(stop)
     statuses = await asyncio.gather(*(_keep_running(sock, stop) for _ in range(count)))
+    early.cancel()
     return max(statuses)
 
 

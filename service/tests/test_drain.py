@@ -1,0 +1,72 @@
+"""Leaving in good order: viewers are closed a few at a time, each with a hint when to return."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from conftest import Process, free_port, make_keys
+
+from livetally.keys import Role
+
+
+async def test_viewers_are_closed_spread_over_the_drain_time(
+    spawn: Callable[..., Process], database_url: str
+) -> None:
+    """Thirty viewers are closed with 1012 over 3 s, with differing hints; the process exits 0."""
+    keys = await make_keys(database_url)
+    process = spawn(LIVETALLY_DRAIN_S="3").wait_ready()
+    async with aiohttp.ClientSession() as http:
+        url = f"{process.url}/v1/live?api_key={keys[Role.READ]}"
+        sockets = [await http.ws_connect(url) for _ in range(30)]
+
+        async def closed(socket: aiohttp.ClientWebSocketResponse) -> tuple[float, dict[str, Any]]:
+            while True:
+                message = await socket.receive()
+                if message.type is aiohttp.WSMsgType.CLOSE:
+                    assert message.data == 1012
+                    return time.monotonic(), json.loads(message.extra)
+
+        watching = asyncio.gather(*map(closed, sockets))
+        process.process.terminate()
+        ends, hints = zip(*await watching, strict=True)
+        assert await asyncio.to_thread(process.process.wait, 20) == 0
+    assert max(ends) - min(ends) > 2
+    longest_pause = max(b - a for a, b in zip(sorted(ends), sorted(ends)[1:], strict=False))
+    assert longest_pause < 1.5, "they were closed in bunches"
+    assert len({hint["reconnect_after_ms"] for hint in hints}) > 10
+
+
+async def test_ecs_says_early_that_a_task_is_to_stop(
+    spawn: Callable[..., Process], database_url: str
+) -> None:
+    """When the task's metadata turns to STOPPED, the process leaves as after SIGTERM."""
+    status = "RUNNING"
+    asked = asyncio.Event()
+
+    async def task(request: web.Request) -> web.Response:
+        asked.set()
+        return web.json_response({"DesiredStatus": status, "KnownStatus": "RUNNING"})
+
+    app = web.Application()
+    app.add_routes([web.get("/v4/abc/task", task)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    keys = await make_keys(database_url)
+    process = spawn(ECS_CONTAINER_METADATA_URI_V4=f"http://127.0.0.1:{port}/v4/abc")
+    await asyncio.to_thread(process.wait_ready)
+    async with aiohttp.ClientSession() as http:
+        url = f"{process.url}/v1/live?api_key={keys[Role.READ]}"
+        async with http.ws_connect(url) as socket:
+            await asyncio.wait_for(asked.wait(), 10)
+            status = "STOPPED"
+            while (message := await socket.receive(timeout=15)).type is aiohttp.WSMsgType.TEXT:
+                pass
+            assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1012)
+    assert await asyncio.to_thread(process.process.wait, 20) == 0
+    await runner.cleanup()
