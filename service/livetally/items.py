@@ -10,6 +10,7 @@ GET    /v1/items/{key}        a page {"items":[…],"next":id|null}; ?after=id&l
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -55,7 +56,7 @@ class _Put(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 class _Stored(msgspec.Struct):
     id: str
     version: int
-    updated_at: str
+    updated_at: datetime
 
 
 class _Answer(msgspec.Struct):
@@ -74,7 +75,7 @@ class Item(NamedTuple):
 
     id: str
     version: int
-    updated_at: Any
+    updated_at: datetime
     value: str | None
 
     def as_json(self, key: str) -> dict[str, Any]:
