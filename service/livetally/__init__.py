@@ -18,7 +18,7 @@ What can be watched, all of them a `topic`:
 
     totals        grow-only counters, merged by maximum            -> totals_topic
     feed          every event of a type, by positions in the log
-    items_topic   keyed values, the latest
+    items_topic   keyed values, the latest                         -> item
 
 What else can be asked:
 

@@ -11,7 +11,7 @@ GET    /v1/items/{key}        a page {"items":[…],"next":id|null}; ?after=id&l
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import hdrs, web
@@ -24,15 +24,13 @@ from .edge import json_response
 from .errors import BadRequest, MalformedJson, NotFound, Unprocessable, VersionConflict
 from .events import check_value, plainly
 from .ingest import read_body
+from .item import Item, ItemId, ItemKey
 from .keys import Role
 from .publisher import ItemsChanged
 
 MAX_VALUE_BYTES = 64 * 1024
 #: A page of a list ends after about this many bytes of values.
 PAGE_BYTES = 1024 * 1024
-
-ItemKey = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z-]{2,49}$")]
-ItemId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00]+$")]
 
 _encoder = msgspec.json.Encoder()
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,18})"?')
@@ -68,26 +66,6 @@ class _Answer(msgspec.Struct):
 
 _batch = msgspec.json.Decoder(list[_Put])
 _answer = msgspec.json.Decoder(_Answer)
-
-
-class Item(NamedTuple):
-    """What is known of an item; without a value it is a removed one."""
-
-    id: str
-    version: int
-    updated_at: datetime
-    value: str | None
-
-    def as_json(self, key: str) -> dict[str, Any]:
-        if self.value is None:
-            return {"key": key, "id": self.id, "version": self.version, "removed": True}
-        return {
-            "key": key,
-            "id": self.id,
-            "version": self.version,
-            "updated_at": self.updated_at,
-            "value": Raw(self.value.encode()),
-        }
 
 
 class Items:

@@ -9,7 +9,7 @@ import asyncio
 from typing import Any, NamedTuple
 
 from .frames import Message, message
-from .items import Item
+from .item import Item
 from .publisher import Change, ItemsChanged
 from .topic import Position, Subscription, Topic
 

@@ -10,7 +10,7 @@ from .errors import BadRequest
 from .events import Name, Subject, has_nul, plainly
 from .feed import FeedKey
 from .hub import TopicKey
-from .items import ItemId, ItemKey
+from .item import ItemId, ItemKey
 from .items_topic import ItemsKey
 from .store import MAX_SLOTS
 from .topic import Position
