@@ -185,6 +185,16 @@ def check_counts(database_url: str) -> None:
         assert query(database_url, "SELECT seq FROM slots WHERE slot = %s", slot) == [(count,)]
 
 
+def lock_waits(database_url: str) -> int:
+    """How many sessions wait for a lock that another one holds."""
+    (waiting,) = query(
+        database_url,
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()",
+    )
+    return int(waiting[0])
+
+
 class Viewer:
     """A dashboard: follows all clicks and two subjects' clicks, and sums up as a client does."""
 

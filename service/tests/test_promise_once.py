@@ -10,7 +10,7 @@ import aiohttp
 import psycopg
 import pytest
 from conftest import Process, Service, make_keys, query, serving, totals_in
-from faults import SUBJECTS, Load, Viewer, all_show, check_counts, until
+from faults import SUBJECTS, Load, Viewer, all_show, check_counts, lock_waits, until
 
 from livetally.database import migrate
 from livetally.keys import Role
@@ -308,15 +308,6 @@ async def test_an_id_is_known_before_midnight_s_transaction_has_ended(
     assert (await first)[1] == {"accepted": 1, "duplicates": 0, "rejected": []}
     assert (await second)[1] == {"accepted": 0, "duplicates": 1, "rejected": []}
     assert totals_in(url) == {"red": 2, "": 2}
-
-
-def lock_waits(database_url: str) -> int:
-    (waiting,) = query(
-        database_url,
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE wait_event_type = 'Lock' AND datname = current_database()",
-    )
-    return int(waiting[0])
 
 
 async def test_days_nobody_prepared_are_made_when_they_come(

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 
 import aiohttp
 import psutil
+import psycopg
 import pytest
 from conftest import Process, make_keys
-from faults import Load, Viewer, until, until_ready_is
+from faults import Load, Viewer, lock_waits, until, until_ready_is
 
 from livetally.keys import Role
 
@@ -80,6 +81,34 @@ async def test_a_signal_under_load(
                 async with aiohttp.ClientSession() as http, http.get(process.url + "/healthz"):
                     pass
     assert {code for _, _, code, _ in load.refusals} <= {"shutting_down"}
+    load.check_books(database_url)
+
+
+async def events_queued(http: aiohttp.ClientSession, url: str, number: int) -> bool:
+    """Whether so many events wait behind a commit that is under way."""
+    async with http.get(url + "/metrics") as response:
+        return f"\nlivetally_queue_events {number}.0\n" in await response.text()
+
+
+async def test_what_was_taken_is_answered(spawn: Callable[..., Process], database_url: str) -> None:
+    """Requests whose commit is under way, or still to come, when SIGTERM arrives get their 200."""
+    load = Load(1, (await make_keys(database_url))[Role.WRITE])
+    process = spawn()
+    await asyncio.to_thread(process.wait_ready)
+    async with aiohttp.ClientSession() as http:
+        assert await load.post(http, process.url, load.events())
+        with psycopg.connect(database_url) as blocker:
+            blocker.execute("SELECT FROM slots FOR UPDATE")
+            posts = [asyncio.create_task(load.post(http, process.url, load.events()))]
+            await until(lambda: lock_waits(database_url) == 1, 30)
+            queued = [load.events() for _ in range(4)]
+            posts += [asyncio.create_task(load.post(http, process.url, made)) for made in queued]
+            await until(lambda: events_queued(http, process.url, sum(map(len, queued))), 30)
+            process.process.terminate()
+            await until(lambda: '"stopping"' in process.log.read_text(), 30)
+            blocker.rollback()
+        assert all(await asyncio.gather(*posts))
+    assert await asyncio.to_thread(process.process.wait, 30) == 0
     load.check_books(database_url)
 
 
