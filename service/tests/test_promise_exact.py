@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 from conftest import Process, make_keys, totals_in
-from faults import Load, Relay, Viewer, all_show, ready, until, until_ready_is
+from faults import Load, Relay, Viewer, all_show, paused, ready, until, until_ready_is
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -168,6 +168,37 @@ async def test_redis_killed_and_started_under_load(
         await load.until_acked(100)
         await asyncio.to_thread(own_redis.start)
         await load.until_acked(100)
+    await load.settle(*urls, repeat=0)
+    await all_show(viewers, database_url, BOUND_S)
+    for url in urls:
+        await until_ready_is(url, "ready")
+    load.check_books(database_url)
+
+
+async def test_redis_paused_under_load(
+    spawn: Callable[..., Process],
+    database_url: str,
+    own_redis: LocalRedis,
+    watched: AsyncExitStack,
+) -> None:
+    """While Redis hangs events are counted, /readyz gives the reason, and viewers everywhere are
+    exact by the re-read; when it goes on, old messages do no harm and all is well again."""
+    keys = await make_keys(database_url)
+    load = Load(1, keys[Role.WRITE])
+    urls = await two_processes(spawn, own_redis.url)
+    viewers = await viewers_of(urls, keys[Role.READ], watched)
+    async with load.running(*urls, http=1, websockets=1):
+        await load.until_acked(200)
+    with paused(own_redis):
+        async with load.running(*urls, http=1, websockets=1):
+            await load.until_acked(200)
+            for url in urls:
+                assert "Redis" in " ".join(await until_ready_is(url, "degraded"))
+                assert (await ready(url))[0] == 200
+        await load.settle(*urls, repeat=0)
+        await all_show(viewers, database_url, BOUND_S)
+    async with load.running(*urls, http=1, websockets=1):
+        await load.until_acked(200)
     await load.settle(*urls, repeat=0)
     await all_show(viewers, database_url, BOUND_S)
     for url in urls:
