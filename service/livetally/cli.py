@@ -29,8 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigError, MigrationError, serve.PortInUse, LivetallyError) as error:
         print(f"livetally: {error}", file=sys.stderr)
         return 2
-    except psycopg.OperationalError as error:
-        print(f"livetally: Postgres can't be reached: {error}", file=sys.stderr)
+    except (psycopg.Error, OSError) as error:
+        # Postgres can't be reached, or an address is not ours; psycopg says so in several lines.
+        print("livetally:", *str(error).split(), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130  # what a shell says of a command that Ctrl-C ended
@@ -93,10 +94,9 @@ def _add(commands: Any, name: str, run: Any, says: str) -> argparse.ArgumentPars
 
 
 def _workers(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= 256:
+    if not text.isdecimal() or not 1 <= int(text) <= 256:
         raise argparse.ArgumentTypeError("from 1 to 256")
-    return count
+    return int(text)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -121,7 +121,9 @@ def _migrate(arguments: argparse.Namespace) -> int:
 
 @contextlib.asynccontextmanager
 async def _database() -> AsyncIterator[Database]:
-    database = Database(Config.from_environ(os.environ).database_url, 2)
+    url = Config.from_environ(os.environ).database_url
+    await schema_is_current(url, timeout_s=0)
+    database = Database(url, 2)
     await database.open()
     try:
         yield database

@@ -27,11 +27,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What a process is told from outside. Build it with `from_environ`."""
 
     database_url: Annotated[
-        str, Meta(min_length=1, description="Postgres 16, as a `postgresql://` URL")
+        str,
+        Meta(pattern="^postgres(ql)?://", description="Postgres 16, as a `postgresql://` URL"),
     ]
     redis_url: Annotated[
         str,
-        Meta(min_length=1, description="Redis 6.2 or newer, as a `redis://` or `rediss://` URL"),
+        Meta(
+            pattern="^(rediss?|unix)://",
+            description="Redis 6.2 or newer, as a `redis://` or `rediss://` URL",
+        ),
     ]
     host: Annotated[str, Meta(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[

@@ -1,0 +1,103 @@
+"""Settings: read once, refused by name when they are wrong, and documented as they are."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from livetally.config import PREFIX, Config, ConfigError, variables
+
+REQUIRED = {
+    "LIVETALLY_DATABASE_URL": "postgresql://localhost/livetally",
+    "LIVETALLY_REDIS_URL": "redis://localhost",
+}
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_defaults_serve_a_laptop() -> None:
+    """Where the data is must be said; everything else has a default."""
+    config = Config.from_environ({**REQUIRED, "HOME": "/root", "PORT": "1"})
+    assert (config.host, config.port, config.frame_interval_ms) == ("127.0.0.1", 8080, 50)
+    assert config.database_url == REQUIRED["LIVETALLY_DATABASE_URL"]
+
+
+def test_every_variable_is_read() -> None:
+    """Each variable sets the field that is named like it, as a number where it is one."""
+    numbers = {
+        "port": 0,
+        "flush_interval_ms": 0,
+        "batch_max_events": 1,
+        "queue_max_events": 1000,
+        "commit_timeout_ms": 100,
+        "pool_size": 2,
+        "frame_interval_ms": 5,
+        "resync_interval_ms": 50,
+        "viewer_buffer_bytes": 1024,
+        "ping_interval_s": 1,
+        "drain_s": 0,
+    }
+    texts = {
+        "database_url": "postgres://elsewhere",
+        "redis_url": "rediss://elsewhere",
+        "host": "::1",
+        "page_write_key": "w",
+        "page_read_key": "r",
+        "pages_dir": "/pages",
+        "log_level": "debug",
+    }
+    given = {PREFIX + name.upper(): str(value) for name, value in (numbers | texts).items()}
+    assert given.keys() == {name for name, _, _ in variables()}
+    assert msgspec.structs.asdict(Config.from_environ(given)) == numbers | texts
+
+
+def _wrong() -> list[tuple[str, str]]:
+    """(variable, value) of values that every variable must refuse, by its kind."""
+    wrong = []
+    for name, default, _ in variables():
+        if default.isdecimal():
+            wrong += [(name, value) for value in ("", "many", "-1", "1.5", "99999999999")]
+        elif name.endswith("_URL"):
+            wrong += [(name, value) for value in ("", "localhost", "http://localhost")]
+    return [*wrong, ("LIVETALLY_LOG_LEVEL", "loud"), ("LIVETALLY_LOG_LEVEL", "")]
+
+
+@pytest.mark.parametrize(("name", "value"), _wrong())
+def test_a_bad_value_refuses_to_start_and_is_named(name: str, value: str) -> None:
+    """The message begins with the variable, and doesn't repeat what may be a password."""
+    with pytest.raises(ConfigError, match=f"^{name}: ") as caught:
+        Config.from_environ({**REQUIRED, name: value})
+    assert not name.endswith("_URL") or not value or value not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_missing_one_is_named(name: str) -> None:
+    """What has no default must be given."""
+    given = {key: value for key, value in REQUIRED.items() if key != name}
+    with pytest.raises(ConfigError, match=f"^{name} is not set$"):
+        Config.from_environ(given)
+
+
+def test_an_unknown_one_is_named() -> None:
+    """A misspelt variable would otherwise be a setting that silently does nothing."""
+    with pytest.raises(ConfigError, match=r"^LIVETALLY_PROT is not a setting"):
+        Config.from_environ({**REQUIRED, "LIVETALLY_PROT": "9000"})
+
+
+def test_settings_can_not_change() -> None:
+    """What a process was told at its start holds until its end."""
+    config = Config.from_environ(REQUIRED)
+    with pytest.raises(AttributeError):
+        config.port = 1  # type: ignore[misc]
+
+
+def test_the_readme_tells_every_setting() -> None:
+    """README's table is what the code says: every variable, default and description."""
+    text = README.read_text(encoding="utf-8")
+    found = re.search(r"<!-- settings -->\n(.*?)<!-- /settings -->", text, re.DOTALL)
+    assert found
+    expected = ["| variable | default | what |", "|---|---|---|"] + [
+        f"| `{name}` | {f'`{default}`' if default else ''} | {what} |"
+        for name, default, what in variables()
+    ]
+    assert found[1].strip().splitlines() == expected, "README should have:\n" + "\n".join(expected)
