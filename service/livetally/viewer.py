@@ -4,8 +4,9 @@ import asyncio
 
 from .frames import Wire, message
 
-#: A client that makes us answer (errors, acks) but reads nothing is cut off here.
-ABORT_BYTES = 4 * 1024 * 1024
+#: A client that makes us answer (errors, acks) but reads nothing is cut off here: beyond the
+#: largest snapshot, 1,000 subjects of 6 KiB each in JSON.
+ABORT_BYTES = 8 * 1024 * 1024
 
 
 class Viewer:

@@ -304,6 +304,20 @@ async def test_updates_are_conflated(service: Service) -> None:
     assert totals_in(service.database_url)["red"] == totals[-1]
 
 
+async def test_what_happens_after_a_pause_is_shown_at_once(
+    database_url: str, redis_url: str
+) -> None:
+    """However long the interval between frames, the first update doesn't wait for its end."""
+    keys = await make_keys(database_url)
+    async with (
+        serving(database_url, redis_url, keys, frame_interval_ms=600_000) as service,
+        service.live() as viewer,
+    ):
+        await viewer.subscribe(1, CLICKS)
+        await service.post(RED)
+        assert (await viewer.receive())["total"] == 1
+
+
 # What is wrong.
 
 
@@ -543,6 +557,34 @@ async def test_a_slow_viewer_costs_others_nothing(database_url: str, redis_url: 
         assert frames[-1]["type"] == "snapshot"
         assert set(frames[-1]["totals"].values()) == {posts}
         assert len(frames[-1]["totals"]) == 200
+
+
+async def test_the_largest_snapshot_is_no_reason_to_cut_a_viewer_off(
+    database_url: str, redis_url: str
+) -> None:
+    """1,000 subjects of the most bytes that JSON makes of 1,024 characters: a viewer that is slow
+    to read them, and asks for something meanwhile, gets it all."""
+    keys = await make_keys(database_url)
+    async with serving(database_url, redis_url, keys) as service:
+        for start in range(0, 1000, 100):
+            subjects = [f"{start + n:04}" + "\x01" * 1020 for n in range(100)]
+            body = json.dumps([{"type": "click", "subject": each} for each in subjects])
+            assert (await service.post(body.encode()))[0] == 200
+        async with raw_socket(service, receive_buffer=4096, limit=2**24) as slow:
+            slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            slow.send(TEXT, json.dumps({"type": "subscribe", "id": 1, "topic": CLICKS}).encode())
+            async with asyncio.timeout(20):
+                while await metric(service, "livetally_frames_sent_total") < 1:
+                    pass
+            slow.send(TEXT, b'{"type":"ping"}')
+            # It is answered, or cut off, before this viewer's next message is.
+            async with service.live() as other:
+                await other.send(type="ping")
+                await other.receive()
+            slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            snapshot = await slow.message()
+            assert (len(snapshot["totals"]), snapshot["total"]) == (1000, 1000)
+            assert await slow.message() == {"type": "pong"}
 
 
 async def test_stopping_says_restart(database_url: str, redis_url: str) -> None:
