@@ -36,6 +36,8 @@ ANSWER_TIMEOUT_S = 5.0
 STOP_TIMEOUT_S = 30.0
 #: Between a worker's death and the next one's start.
 RESTART_S = 0.5
+#: How a worker ends that was told to stop before it had started.
+_TOLD_TO_STOP = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, 130}
 
 
 class PortInUse(Exception):
@@ -159,7 +161,7 @@ async def _keep_running(sock: socket.socket, stop: asyncio.Event) -> int:
         status = await ended
         multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
         if stop.is_set():
-            return status
+            return 0 if status in _TOLD_TO_STOP else status
         log.error("worker %d ended with status %d; starting another", worker.pid, status)
         with contextlib.suppress(TimeoutError):  # not in a tight loop
             await asyncio.wait_for(asyncio.shield(stopping), RESTART_S)

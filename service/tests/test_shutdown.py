@@ -130,6 +130,19 @@ async def test_workers_stop_with_their_supervisor(
     load.check_books(database_url)
 
 
+async def test_stopped_while_workers_start(
+    supervise: Callable[[], Process], database_url: str
+) -> None:
+    """SIGTERM that finds workers not yet serving is obeyed all the same, with status 0."""
+    await make_keys(database_url)
+    process = supervise()
+    workers = await start_of(process)
+    workers[0].kill()
+    await until(lambda: {*workers_of(process.process.pid)} - {*workers}, 30)
+    assert await asyncio.to_thread(process.stop, 30) == 0
+    assert not workers_of(process.process.pid)
+
+
 async def test_a_killed_worker_is_replaced(
     supervise: Callable[[], Process], database_url: str
 ) -> None:
