@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import contextlib
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
 
 import aiohttp
 import pytest
@@ -15,6 +16,7 @@ from livetally.database import Database
 from livetally.errors import UnknownKey
 from livetally.keys import Role
 
+D = TypeVar("D", bound=Database)
 RED = {"type": "click", "subject": "red"}
 
 
@@ -214,10 +216,8 @@ async def test_a_revoked_key_ends_in_every_process(database_url: str, redis_url:
             assert (await ask(service, **{"x-api-key": doomed}))[0] == 200
             await viewer.subscribe(1, {"totals": "click"})
 
-        database = Database(database_url, 1)
-        await database.open()
-        await keys.revoke(database, "demo", "doomed")
-        await database.close()
+        async with opened(Database(database_url, 1)) as database:
+            await keys.revoke(database, "demo", "doomed")
 
         ends = await asyncio.gather(*map(closed, viewers))
         for code, messages in ends:
@@ -340,23 +340,29 @@ class CountedDatabase(Database):
         return await super().rows(name, *values)
 
 
+@contextlib.asynccontextmanager
+async def opened(database: D) -> AsyncIterator[D]:
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
 async def test_a_key_is_looked_up_once_however_many_ask(database_url: str) -> None:
     """Requests that come together with one key share a look-up, and those after it need none; one
     that goes away doesn't take the others with it."""
     key = await make_key(database_url, "demo", Role.READ)
-    database = CountedDatabase(database_url, 4)
-    await database.open()
-    finder = Auth(database)
+    async with opened(CountedDatabase(database_url, 4)) as database:
+        finder = Auth(database)
+        tasks = [asyncio.create_task(finder.find(key)) for _ in range(50)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        await asyncio.wait(tasks)
+        again = await finder.find(key)
 
-    tasks = [asyncio.create_task(finder.find(key)) for _ in range(50)]
-    await asyncio.sleep(0)
-    tasks[0].cancel()
-    found = await asyncio.gather(*tasks[1:])
-    again = await finder.find(key)
-    await database.close()
-
-    assert tasks[0].cancelled()
-    assert {each.name for each in [*found, again]} == {"read"}
+    assert [task.cancelled() for task in tasks] == [True] + [False] * 49
+    assert {each.name for each in [again, *(task.result() for task in tasks[1:])]} == {"read"}
     assert database.asked == 1
 
 
@@ -365,13 +371,11 @@ async def test_unknown_keys_do_not_fill_the_memory(
 ) -> None:
     """Somebody who tries keys makes the cache no larger than its bound."""
     monkeypatch.setattr(auth, "CACHE_SIZE", 10)
-    database = Database(database_url, 4)
-    await database.open()
-    finder = Auth(database)
-    for number in range(30):
-        with pytest.raises(UnknownKey):
-            await finder.find(f"guess {number}")
-    await database.close()
+    async with opened(Database(database_url, 4)) as database:
+        finder = Auth(database)
+        for number in range(30):
+            with pytest.raises(UnknownKey):
+                await finder.find(f"guess {number}")
 
     assert len(finder._cache) == 10
     assert not finder._lookups
