@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from aiohttp import hdrs, web
 
-from .errors import BadRequest, LivetallyError, MethodNotAllowed, NotFound, TooLarge
+from .errors import BadRequest, LivetallyError, MethodNotAllowed, NotFound, ShuttingDown, TooLarge
 from .logs import request_id
 from .metrics import Metrics
 
@@ -46,6 +46,8 @@ def error_response(error: LivetallyError) -> web.Response:
         response.headers[hdrs.RETRY_AFTER] = str(error.retry_after_s)
     if error.status == 401:
         response.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="livetally"'
+    if isinstance(error, ShuttingDown):
+        response.force_close()  # the next attempt is to reach another process
     return response
 
 

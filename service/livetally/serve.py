@@ -60,9 +60,26 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
+class _Runner(web.AppRunner):
+    """Lets the application shut down while its connections are still heard.
+
+    aiohttp first stops reading from all of them: a request on a kept connection would hang until
+    the process ends, and no viewer's answer to a close would arrive.
+    """
+
+    async def cleanup(self) -> None:
+        for site in list(self.sites):
+            await site.stop()
+        await super().shutdown()
+        await super().cleanup()
+
+    async def shutdown(self) -> None:
+        """aiohttp's `cleanup` calls this too late."""
+
+
 def make_runner(app: web.Application) -> web.AppRunner:
     """What serves the application, with our limits."""
-    return web.AppRunner(
+    return _Runner(
         app,
         access_log=None,
         shutdown_timeout=ANSWER_TIMEOUT_S,

@@ -40,6 +40,48 @@ async def test_viewers_are_closed_spread_over_the_drain_time(
     assert len({hint["reconnect_after_ms"] for hint in hints}) > 10
 
 
+async def test_connections_are_heard_until_they_are_closed(
+    spawn: Callable[..., Process], database_url: str
+) -> None:
+    """A request on a kept connection is refused at once, and who answers a close is let go."""
+    keys = await make_keys(database_url)
+    process = spawn(LIVETALLY_DRAIN_S="4").wait_ready()
+    streams = [await asyncio.open_connection("127.0.0.1", process.port) for _ in range(4)]
+    head = f" HTTP/1.1\r\nHost: a\r\nX-Api-Key: {keys[Role.ADMIN]}\r\n"
+    event = '{"type":"click","subject":"red"}'
+    post = f"POST /v1/events{head}Content-Length: {len(event)}\r\n\r\n{event}"
+    upgrade = (
+        f"GET /v1/live{head}Upgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    (reader, writer), *viewers = streams
+    for _, viewer in viewers:
+        viewer.write(upgrade.encode())
+    for viewer, _ in viewers:
+        await viewer.readuntil(b"}")  # ready
+    writer.write(post.encode())
+    assert b" 200 " in await reader.readuntil(b"}")
+
+    process.process.terminate()
+    closing = asyncio.gather(*(viewer.readuntil(b'"reconnect') for viewer, _ in viewers[:1]))
+    await asyncio.wait_for(closing, 10)
+    writer.write(post.encode())
+    answer = await asyncio.wait_for(reader.read(), 1)
+    assert b" 503 " in answer
+    assert b"shutting_down" in answer
+    assert b"Connection: close" in answer
+    assert process.process.poll() is None, "it has ended: this proves nothing"
+
+    reader, writer = viewers[1]
+    await reader.readuntil(b'"reconnect')
+    writer.write(b"\x88\x82\0\0\0\0\x03\xf4")
+    await asyncio.wait_for(reader.read(), 1)
+    assert process.process.poll() is None, "it has ended: this proves nothing"
+    for _, writer in streams:
+        writer.close()
+    assert await asyncio.to_thread(process.process.wait, 20) == 0
+
+
 async def test_ecs_says_early_that_a_task_is_to_stop(
     spawn: Callable[..., Process], database_url: str
 ) -> None:
