@@ -67,6 +67,7 @@ class Topic:
         self._interval_s = interval_s
         self._flush = flush
         self.started = False
+        self._stopped = False
         self._starting: asyncio.Task[None] | None = None
         self._due_at = 0.0
         self._news = asyncio.Event()
@@ -93,6 +94,7 @@ class Topic:
         self.behind[subscription] = None
 
     def stop(self) -> None:
+        self._stopped = True
         for loop in self._loops:
             loop.cancel()
 
@@ -152,6 +154,8 @@ class Topic:
     async def _start(self) -> None:
         try:
             await self.load()
+            if self._stopped:  # all who wanted it have left meanwhile
+                return
             self.started = True
             self._loops = [
                 asyncio.create_task(self._run_news()),

@@ -2,13 +2,17 @@
 
 import asyncio
 import contextlib
+import json
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import aiohttp
+import psycopg
 from conftest import query, totals_in
+
+from livetally import sql
 
 SUBJECTS = [f"subject {n}" for n in range(8)]
 NEVER_STORED = (aiohttp.ClientError, OSError, TimeoutError)
@@ -160,7 +164,11 @@ class Load:
 
 
 def check_counts(database_url: str) -> None:
-    """Totals, minutes and positions are those of the log."""
+    """Totals, minutes and positions are those of the log; `/v1/verify` says so too."""
+    with psycopg.connect(database_url) as connection:
+        cursor = psycopg.RawCursor(connection)
+        (document,) = cursor.execute(sql.query("verify"), (1, 100)).fetchone() or ("{}",)
+    assert json.loads(document)["differences"] == []
     counted = query(database_url, "SELECT type, subject, count(*) FROM events GROUP BY 1, 2")
     assert {(type_, subject): n for type_, subject, n in counted} == {
         (type_, subject): n
