@@ -1,12 +1,13 @@
 /* The load: senders and viewers on raw sockets, one thread, requests built beforehand.
  *
  *   client PORT [-c senders] [-i inflight] [-v viewers] [-H hello] [-s setup] [-S setup] [-n snapshots]
- *               [-r request] [-R rate] [-w warm-up seconds] [-t seconds] [-d seed]
+ *               [-r request]… [-R rate] [-w warm-up seconds] [-t seconds] [-d seed]
  *
  * A sender keeps `inflight` requests under way (-R: together they send `rate` a second, whether
  * answered or not). With -H connections are websockets: the hello is sent, a 101 awaited, then the
- * setup (-s for senders, -S for viewers; -n is how many snapshots a viewer waits for). A run of 16
- * '@' in the request becomes a new id each time. Arguments in capitals are files.
+ * setup (-s for senders, -S for viewers; -n is how many snapshots a viewer waits for). Several
+ * requests are sent in turn; a run of 16 '@' in one becomes a new id each time. Hellos, setups and
+ * requests are given as files.
  *
  * It says "ready" and waits for a line; says "start" and "end" around the measured seconds; waits
  * for the answers still due; prints one JSON line. Linux only; client.py does the same anywhere.
@@ -27,6 +28,7 @@
 
 #define BUFFER (512 * 1024)
 #define MAX_INFLIGHT 64
+#define MAX_REQUESTS 100
 #define MAX_TIMED (1 << 20) /* events whose way is timed, with -R */
 #define BUCKETS 300000      /* of 10 us */
 #define ANSWERS_S 10.0
@@ -42,11 +44,11 @@ typedef struct {
 
 static int port, inflight = 1, snapshots_due, epoll;
 static double rate, began, window_from = 1e18, window_to = 1e18;
-static Bytes hello, sender_setup, viewer_setup, request;
-static size_t ids[2048]; static int id_count;
+static Bytes hello, sender_setup, viewer_setup;
+static struct { Bytes text; size_t ids[2048]; int id_count; } requests[MAX_REQUESTS]; static int request_count;
 static unsigned seed; static unsigned long next_id;
 
-static long sent, answered, errors, accepted_ever, accepted, requests, duplicates, frames, bytes_in,
+static long sent, answered, errors, accepted_ever, accepted, answers, duplicates, frames, bytes_in,
     snapshots, ready_viewers, outstanding, base = -1;
 static double timed_sent[MAX_TIMED], timed_acked[MAX_TIMED]; static long acked;
 static unsigned answer_us[BUCKETS], shown_us[BUCKETS], after_ack_us[BUCKETS];
@@ -77,9 +79,11 @@ static Bytes load(const char *path) {
     b.at = malloc(b.size + 1); if (fread(b.at, 1, b.size, file) != b.size) die(path);
     b.at[b.size] = 0; fclose(file); return b;
 }
-static void find_ids(void) {
-    for (char *at = request.at; (at = memmem(at, request.at + request.size - at, "@@@@@@@@@@@@@@@@", 16)); at += 16)
-        ids[id_count++] = at - request.at;
+static void add_request(const char *path) {
+    Bytes text = requests[request_count].text = load(path);
+    for (char *at = text.at; (at = memmem(at, text.at + text.size - at, "@@@@@@@@@@@@@@@@", 16)); at += 16)
+        requests[request_count].ids[requests[request_count].id_count++] = at - text.at;
+    request_count++;
 }
 
 /* Blocks if it must; but the kernel's buffer holds a whole request, and the server reads. */
@@ -92,14 +96,15 @@ static void write_all(Connection *c, const char *at, size_t size) {
 }
 static void send_request(Connection *c, double at) {
     static const char digit[] = "0123456789abcdef";
-    for (int i = 0; i < id_count; i++) {
+    int r = sent % request_count; Bytes text = requests[r].text;
+    for (int i = 0; i < requests[r].id_count; i++) {
         unsigned long id = ((unsigned long)seed << 32) | next_id++;
-        for (int d = 15; d >= 0; d--, id >>= 4) request.at[ids[i] + d] = digit[id & 15];
+        for (int d = 15; d >= 0; d--, id >>= 4) text.at[requests[r].ids[i] + d] = digit[id & 15];
     }
     c->sent_at[(c->first + c->inflight++) % MAX_INFLIGHT] = at;
     if (rate && sent < MAX_TIMED) timed_sent[sent] = at;
     sent++; outstanding++;
-    write_all(c, request.at, request.size);
+    write_all(c, text.at, text.size);
 }
 
 static long number_after(const char *text, size_t size, const char *name) {
@@ -114,7 +119,7 @@ static void on_answer(Connection *c, const char *text, size_t size, double at) {
     if (n < 0) { if (!errors++) fprintf(stderr, "client: %.*s\n", (int)(size < 500 ? size : 500), text); n = d = 0; }
     if (rate && acked < MAX_TIMED) timed_acked[acked++] = at;
     accepted_ever += n; duplicates += d;
-    if (at >= window_from && at < window_to) { requests++; accepted += n; observe(answer_us, at - sent_at); }
+    if (at >= window_from && at < window_to) { answers++; accepted += n; observe(answer_us, at - sent_at); }
     if (!rate && at < window_to) send_request(c, at);
 }
 static void on_frame(Connection *c, int opcode, char *text, size_t size, double at) {
@@ -222,7 +227,7 @@ int main(int argc, char **argv) {
         case 's': sender_setup = load(optarg); break;
         case 'S': viewer_setup = load(optarg); break;
         case 'n': snapshots_due = atoi(optarg); break;
-        case 'r': request = load(optarg); find_ids(); break;
+        case 'r': add_request(optarg); break;
         case 'R': rate = atof(optarg); break;
         case 'w': warm_s = atof(optarg); break;
         case 't': seconds = atof(optarg); break;
@@ -270,7 +275,7 @@ int main(int argc, char **argv) {
 #define CPU(r) (r.ru_utime.tv_sec + r.ru_stime.tv_sec + (r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6)
     printf("{\"seconds\":%.3f,\"requests\":%ld,\"accepted\":%ld,\"accepted_ever\":%ld,\"duplicates\":%ld,"
            "\"errors\":%ld,\"unanswered\":%ld,\"frames\":%ld,\"bytes\":%ld,\"behind\":%d,\"cpu_s\":%.3f",
-           seconds, requests, accepted, accepted_ever, duplicates, errors, outstanding, frames, bytes_in,
+           seconds, answers, accepted, accepted_ever, duplicates, errors, outstanding, frames, bytes_in,
            behind, CPU(after) - CPU(before));
     print_times("answer", answer_us); print_times("shown", shown_us); print_times("after_ack", after_ack_us);
     puts("}");

@@ -67,14 +67,17 @@ class Client:
 
 @contextlib.contextmanager
 def client(folder: Path, port: int, **options: object) -> Iterator[Client]:
-    """Start a client; bytes among the options are handed over in files. See client.c."""
+    """Start a client; bytes among the options are handed over in files, a list
+    gives an option several times. See client.c."""
     words = [*command(folder), str(port), "-d", str(random.randrange(1, 2**31))]
-    for number, (name, value) in enumerate(options.items()):
-        if isinstance(value, bytes):
-            path = folder / f"client-{number}"
-            path.write_bytes(value)
-            value = path
-        words += [f"-{name}", str(value)]
+    for name, values in options.items():
+        for number, value in enumerate(values if isinstance(values, list) else [values]):
+            if isinstance(value, bytes):
+                path = folder / f"client-{name}-{number}"
+                path.write_bytes(value)
+                words += [f"-{name}", str(path)]
+            else:
+                words += [f"-{name}", str(value)]
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         started = Client(process)

@@ -15,7 +15,7 @@ from stand import Bench, Server, Stand
 from livetally.local import _postgres_bin
 
 CONNECTIONS = 64
-#: Subjects that the events of a batch are spread over: a grid of 10 x 10.
+#: Subjects that the events are spread over: a grid of 10 x 10.
 SUBJECTS = 100
 
 
@@ -27,7 +27,7 @@ def single_events(stand: Stand, figures: Figures, rounds: int, seconds: float) -
         # It has no commit to share, so waiting for company would only slow it down.
         bench.serve(store=False, flush_interval_ms=0) as no_store,
     ):
-        request = post(json.dumps(_event(0)).encode(), bench.write_key)
+        request = [post(json.dumps(_event(n)).encode(), bench.write_key) for n in range(SUBJECTS)]
         stored = 0
         for _ in range(rounds):
             result, cpu_s, batch = _send(bench, durable, seconds, c=CONNECTIONS, r=request)

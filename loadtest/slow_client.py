@@ -26,7 +26,7 @@ class Load:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.parts = options.r.split(ID)
+        self._parts = itertools.cycle([request.split(ID) for request in options.r or [b""]])
         self._ids = itertools.count(options.d << 32)
         self.window = (float("inf"), float("inf"))
         self.counts = dict.fromkeys(
@@ -39,8 +39,9 @@ class Load:
         self.times: dict[str, list[float]] = {"answer": [], "shown": [], "after_ack": []}
 
     def request(self) -> bytes:
-        ids = (b"%016x" % next(self._ids) for _ in self.parts[1:])
-        return b"".join(itertools.chain(*zip(self.parts, ids), self.parts[-1:]))  # noqa: B905
+        parts = next(self._parts)
+        ids = (b"%016x" % next(self._ids) for _ in parts[1:])
+        return b"".join(itertools.chain(*zip(parts, ids), parts[-1:]))  # noqa: B905
 
     def measuring(self, at: float) -> bool:
         return self.window[0] <= at < self.window[1]
@@ -236,8 +237,9 @@ def _options() -> argparse.Namespace:
         parser.add_argument(f"-{name}", type=int, default=1 if name == "i" else 0)
     for name, default in {"R": 0.0, "w": 0.5, "t": 1.0}.items():
         parser.add_argument(f"-{name}", type=float, default=default)
-    for name in "HsSr":
+    for name in "HsS":
         parser.add_argument(f"-{name}", type=lambda p: Path(p).read_bytes(), default=b"")
+    parser.add_argument("-r", type=lambda p: Path(p).read_bytes(), action="append")
     return parser.parse_args()
 
 
