@@ -18,7 +18,7 @@ from .config import Config
 from .database import Database, migrate
 from .errors import LivetallyError, NotFound, UnknownKey
 from .keys import Role
-from .local import LocalPostgres, LocalRedis, LocalServerError
+from .local import LocalPostgres, LocalRedis, LocalServerError, postgres_bin
 
 PROJECT = "demo"
 
@@ -56,17 +56,28 @@ def run(data_dir: Path, host: str, port: int) -> int:
             "LIVETALLY_PAGE_READ_KEY": demo["read_key"],
         }
         config = Config.from_environ({"LIVETALLY_LOG_LEVEL": "warning", **settings})
-        _write_private(
-            data_dir / "env",
-            "".join(
-                f"export {name}={shlex.quote(settings[name])}\n"
-                for name in ("LIVETALLY_DATABASE_URL", "LIVETALLY_REDIS_URL")
-            ),
-        )
+        _write_private(data_dir / "env", _shell_settings(config, demo))
         logs.configure(config.log_level)
         status = serve.run(config, sock, started=lambda: _welcome(url, data_dir, demo, config))
         _say("stopping Postgres and Redis; the data stays in " + str(data_dir))
     return status
+
+
+def _shell_settings(config: Config, demo: dict[str, str]) -> str:
+    """What makes README's examples work in a shell: the keys, where the database is, the programs.
+
+    Those come last on the PATH: a psql that is installed here may be newer.
+    """
+    programs = f"{Path(sys.executable).parent}:{postgres_bin()}"
+    variables = {
+        "LIVETALLY_DATABASE_URL": config.database_url,
+        "LIVETALLY_REDIS_URL": config.redis_url,
+        "WRITE_KEY": demo["write_key"],
+        "READ_KEY": demo["read_key"],
+    }
+    return f'export PATH="$PATH":{shlex.quote(programs)}\n' + "".join(
+        f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()
+    )
 
 
 async def _demo_file(path: Path, database_url: str, url: str) -> dict[str, str]:
@@ -139,7 +150,8 @@ Ask for the counts:
 
   curl '{url}/v1/stats?type=click' -H 'x-api-key: {demo["read_key"]}'
 
-Keys are in {data_dir / "demo.json"}; `. {data_dir / "env"}` lets `livetally keys` and psql in.
+Keys are in {data_dir / "demo.json"}; `. {data_dir / "env"}` gives a shell
+what README's examples need, with `livetally keys` and psql.
 """,
         flush=True,
     )

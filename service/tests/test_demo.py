@@ -154,6 +154,29 @@ def test_start_use_stop_and_start_again(demo: Callable[..., Demo]) -> None:
     assert second.total() == 3
 
 
+def test_a_shell_for_readme_examples(demo: Callable[..., Demo]) -> None:
+    """What `.livetally/env` gives to a shell with a bare PATH: psql, `livetally`, and the keys."""
+    one = demo().until_ready()
+    assert one.count("a", "b") == 2
+    script = """
+        . .livetally/env
+        psql "$LIVETALLY_DATABASE_URL" -At -c "SELECT count(*) FROM events"
+        livetally keys create --project shop --role read --name web >key
+        livetally keys list --project shop
+        echo "$WRITE_KEY $READ_KEY"
+    """
+    answer = subprocess.run(
+        ["sh", "-e", "-c", script],
+        cwd=one.home,
+        env={"PATH": os.defpath, "HOME": str(one.home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    keys = f"{one.file['write_key']} {one.file['read_key']}"
+    assert answer.stdout.splitlines() == ["2", "shop\tweb\tread\tlive", keys]
+
+
 def alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
