@@ -35,13 +35,6 @@ class FeedKey(NamedTuple):
     subject: str | None
 
 
-class _Start(msgspec.Struct):
-    """What `feed_start` returns."""
-
-    positions: Position
-    forgotten: Position
-
-
 class _Page(msgspec.Struct):
     """The feed between two positions, ready to be sent."""
 
@@ -49,10 +42,10 @@ class _Page(msgspec.Struct):
     after: Position
     cut: bool  # there is more to read
     empty: bool
+    forgotten: Position  # what it would have to begin with is not kept any more
     message: Message
 
 
-_start = msgspec.json.Decoder(_Start)
 _position = msgspec.json.Decoder(Position)
 _slot_seq = msgspec.json.Decoder(tuple[int, int] | None)
 _encoder = msgspec.json.Encoder()
@@ -76,7 +69,7 @@ class FeedTopic(Topic):
         self._reading = False
         self._recent: deque[_Page] = deque()
         self._recent_bytes = 0
-        self._asking: asyncio.Task[_Start] | None = None
+        self._asking: asyncio.Task[Position] | None = None
         self._reads = asyncio.Semaphore(PARALLEL_READS)
 
     # What feeds it
@@ -96,38 +89,33 @@ class FeedTopic(Topic):
         self.has_news()
 
     async def load(self) -> None:
-        self._head = (await self._ask_start()).positions
+        self._head = await self._ask_positions()
 
     # Positions that viewers bring along
 
     async def admit(self, subscription: Subscription, since: Position | None) -> None:
         """Raises BadPosition if `since` can't have come from a feed of this project."""
+        # Mostly it is not ahead of us: a storm of returning viewers asks Postgres nothing here.
         if since is not None:
-            start = await self._ask_start()
-            if not covers(start.positions, since):
-                start = await self._ask_start()  # that answer may have been older than `since`
-            if not covers(start.positions, since):
-                raise BadPosition
-            subscription.position = {
-                slot: max(since.get(slot, 0), start.forgotten.get(slot, 0))
-                for slot in start.positions
-                if slot in since or slot in start.forgotten
-            }
-            if not covers(since, start.forgotten):
-                position = _encoder.encode(subscription.position)
-                gap = Message("gap", b'{"position":%b}' % position, position)
-                self.put(subscription, gap)
+            if not covers(self._head, since):
+                positions = await self._ask_positions()
+                if not covers(positions, since):
+                    positions = await self._ask_positions()  # that may have been older than `since`
+                if not covers(positions, since):
+                    raise BadPosition
+            subscription.position = {slot: seq for slot, seq in since.items() if seq}
         await super().admit(subscription, since)
 
-    async def _ask_start(self) -> _Start:
+    async def _ask_positions(self) -> Position:
         """One query for all who come back at the same moment."""
         if self._asking is None:
-            self._asking = asyncio.create_task(self._read_start())
+            self._asking = asyncio.create_task(self._read_positions())
         return await asyncio.shield(self._asking)
 
-    async def _read_start(self) -> _Start:
+    async def _read_positions(self) -> Position:
         try:
-            return _start.decode(await self._database.value("feed_start", self.key.project))
+            rows = await self._database.rows("slot_positions", [self.key.project])
+            return {row["slot"]: row["seq"] for row in rows}
         finally:
             self._asking = None
 
@@ -209,16 +197,27 @@ class FeedTopic(Topic):
         """Send a page from Postgres, never past the head, to all who stand at this position."""
         async with self._reads:
             page = await self._read_page(position, self._head)
+        waiting = [each for each in waiting if each in self.behind]  # it may have gone meanwhile
+        if page.forgotten:
+            self._send_gap(position | page.forgotten, waiting)
+            return
         for subscription in waiting:
-            if subscription in self.behind:  # it may have gone meanwhile
-                if page.empty:
-                    subscription.position = page.after
-                else:
-                    self._send(subscription, page)
+            if page.empty:
+                subscription.position = page.after
+            else:
+                self._send(subscription, page)
         if not covers(self._head, page.after):
             # They come from a process that has read further: wait for the head to be there.
             self.has_news()
             await asyncio.sleep(self._interval_s)
+
+    def _send_gap(self, position: Position, waiting: list[Subscription]) -> None:
+        """Say that they have missed something, and where they go on."""
+        at = _encoder.encode(position)
+        gap = Message("gap", b'{"position":%b}' % at, at)
+        for subscription in waiting:
+            self.put(subscription, gap)
+            subscription.position = position
 
     def _send(self, subscription: Subscription, page: _Page) -> None:
         self.put(subscription, page.message)
@@ -245,9 +244,10 @@ class FeedTopic(Topic):
                 for each, end in position.items()
             }
         position = {slot: seq for slot, seq in position.items() if seq}
+        forgotten = _position.decode(row["forgotten"] or "{}")
         events = row["events"].encode()
         message = _events(events, position)
-        return _Page(after, position, last is not None, events == b"[]", message)
+        return _Page(after, position, last is not None, events == b"[]", forgotten, message)
 
 
 def _events(events: bytes, position: Position) -> Message:

@@ -1,14 +1,21 @@
 """Feeds: every event, in order within its slot, once, through every interruption."""
 
 import asyncio
+import contextlib
+import socket
+import time
+from collections import Counter
 from typing import Any
 
+import aiohttp
 import pytest
 from conftest import Live, Service, make_keys, query, serving
 
 from livetally import feed
+from livetally.database import Database
 from livetally.feed import covers
 from livetally.keys import Role
+from livetally.viewer import Viewer
 
 
 def event(
@@ -130,6 +137,109 @@ async def test_no_seam_between_catching_up_and_live(
             assert sorted(ids) == sorted(f"{n}{i}" for n in "ab" for i in range(total))
             for name in "ab":
                 assert [i for i in ids if i[0] == name] == [f"{name}{i}" for i in range(total)]
+
+
+async def test_a_slow_reader_gets_everything_at_its_own_pace(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads nothing for long costs a bounded buffer, delays nobody, and misses nothing."""
+    unsent = 0
+    flush = Viewer.flush
+
+    def watched(viewer: Viewer) -> int:
+        nonlocal unsent
+        frames = flush(viewer)
+        unsent = max(unsent, viewer._transport.get_write_buffer_size())
+        return frames
+
+    monkeypatch.setattr(Viewer, "flush", watched)
+
+    def small_socket(address: Any) -> socket.socket:
+        sock = socket.socket(address[0], address[1])
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        return sock
+
+    batches, size = 60, 100  # 6 MB: more than all buffers together, and three times what is kept
+    ids = [str(n) for n in range(batches * size)]
+    connector = aiohttp.TCPConnector(socket_factory=small_socket)
+    async with (
+        service.live() as live,
+        aiohttp.ClientSession(service.url, connector=connector) as slow_http,
+        slow_http.ws_connect(f"/v1/live?api_key={service.keys[Role.READ]}") as unread,
+    ):
+        quick, slow = Follower(live), Follower(Live(unread))
+        await quick.subscribe({"feed": "click"})
+        await slow.subscribe({"feed": "click"})
+        slowest = 0.0
+        for start in range(0, len(ids), size):
+            batch = ids[start : start + size]
+            await service.post([event(id, properties={"x": "x" * 1_000}) for id in batch])
+            answered = time.monotonic()
+            await quick.until(batch[-1])
+            slowest = max(slowest, time.monotonic() - answered)
+        assert quick.ids == ids
+        assert slowest < 2, "a slow reader delayed another"
+        assert unsent > 128 * 1024, "it kept up: this proves nothing"
+
+        assert await slow.until(ids[-1]) == ids
+    assert unsent < 128 * 1024 + 2 * feed.PAGE_BYTES
+
+
+async def test_a_returning_follower_may_be_ahead_of_the_process(
+    database_url: str, redis_url: str
+) -> None:
+    """A process that has heard of nothing takes a position from another, and goes on from there."""
+    keys = await make_keys(database_url)
+    deaf = {"resync_interval_ms": 60_000}
+    async with (
+        serving(database_url, redis_url, keys) as one,
+        serving(database_url, "redis://127.0.0.1:1", keys, **deaf) as two,
+        two.live() as early,
+        one.live() as live,
+    ):
+        waiting, follower = Follower(early), Follower(live)
+        await waiting.subscribe({"feed": "click"})
+        await follower.subscribe({"feed": "click"})
+        await one.post([event("a"), event("b")])
+        await follower.until("b")
+
+        async with two.live() as live:
+            back = Follower(live)
+            first = await back.subscribe({"feed": "click", "since": follower.position})
+            assert (first["events"], first["position"]) == ([], follower.position)
+            await two.post(event("c"))
+            assert await back.until("c") == ["c"]
+        assert await waiting.until("c") == ["a", "b", "c"]
+
+
+async def test_a_storm_of_returning_followers_reads_the_log_a_few_times(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart all come back with a few positions: each page is read once for all."""
+    await service.post([event(n) for n in range(100)])
+    asked: Counter[str] = Counter()
+    rows = Database.rows
+
+    async def counted(database: Database, name: str, *values: object) -> Any:
+        asked[name] += 1
+        return await rows(database, name, *values)
+
+    monkeypatch.setattr(Database, "rows", counted)
+    async with contextlib.AsyncExitStack() as stack:
+        lives = [await stack.enter_async_context(service.live()) for _ in range(60)]
+        back = [Follower(live) for live in lives]
+        await asyncio.gather(
+            *(
+                follower.subscribe({"feed": "click", "since": {"0": 90 + n % 3}})
+                for n, follower in enumerate(back)
+            )
+        )
+        await service.post(event("last"))
+        for n, follower in enumerate(back):
+            expected = [str(i) for i in range(90 + n % 3, 100)]
+            assert await follower.until("last") == [*expected, "last"]
+    assert asked["feed_page"] <= 12
+    assert asked["key_by_hash"] <= 3
 
 
 async def test_a_gap_is_said_out_loud(service: Service) -> None:

@@ -75,18 +75,11 @@ SELECT coalesce(max(number), 0) AS number FROM migrations;
 -- name: roll_partitions
 SELECT livetally_roll_partitions($1::integer);
 
--- name: feed_start
--- Where a project's slots are, and up to where the log was dropped.
-SELECT json_build_object(
-    'positions', (SELECT coalesce(json_object_agg(slot, seq), '{}') FROM slots WHERE project = $1),
-    'forgotten', (SELECT coalesce(json_object_agg(slot, seq), '{}') FROM forgotten WHERE project = $1)
-)::text;
-
 -- name: feed_page
 -- A page of a type's events, in order within each slot: after position $3 and up to position $4
 -- (or as far as there is). At most $6 events and about $7 bytes, but one event at least.
 -- `events` is a JSON array; `last` the (slot, seq) of a page that was cut short; `position` where
--- all slots were, or $4.
+-- all slots were, or $4; `forgotten` up to where the log was dropped, where that is after $3.
 WITH range AS (
     SELECT slot, coalesce(($3::jsonb ->> slot::text)::bigint, 0) AS after,
            CASE WHEN $4::jsonb IS NULL THEN seq
@@ -121,7 +114,9 @@ SELECT coalesce((SELECT json_agg(event ORDER BY slot, seq) FROM kept), '[]')::te
        (SELECT CASE WHEN max(found) = $6 OR max(found) > max(nth)
                     THEN json_build_array(max(slot), max(seq) FILTER (WHERE slot = top)) END
         FROM (SELECT *, max(slot) OVER () AS top FROM kept) AS k)::text AS last,
-       (SELECT coalesce(json_object_agg(slot, upto), '{}') FROM range WHERE upto > 0)::text AS position;
+       (SELECT coalesce(json_object_agg(slot, upto), '{}') FROM range WHERE upto > 0)::text AS position,
+       (SELECT json_object_agg(slot, seq) FROM forgotten
+        WHERE project = $1 AND seq > coalesce(($3::jsonb ->> slot::text)::bigint, 0))::text AS forgotten;
 
 -- name: put_items
 SELECT livetally_put_items($1, $2, $3::json)::text;
