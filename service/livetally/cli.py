@@ -77,8 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     command = _add(
         commands, "demo", _demo, "run everything on this machine: Postgres, Redis, a project"
     )
-    command.add_argument("--port", type=int, default=8080)
-    command.add_argument("--host", default="127.0.0.1")
+    command.add_argument("--port", type=_port, default=8080, help="to listen on; 0: a free one")
+    command.add_argument("--host", default="127.0.0.1", help="to listen on (127.0.0.1)")
     command.add_argument(
         "--data-dir", type=Path, default=Path(".livetally"), help="where it is kept (.livetally)"
     )
@@ -91,6 +91,12 @@ def _add(commands: Any, name: str, run: Any, says: str) -> argparse.ArgumentPars
     )
     command.set_defaults(run=run)
     return command
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError("from 0 to 65535")
+    return int(text)
 
 
 def _workers(text: str) -> int:

@@ -184,6 +184,7 @@ def test_what_is_wrong_is_one_line(run: Run, database_url: str) -> None:
         ["serve", "--workers", "0"],
         ["serve", "--workers", "many"],
         ["demo", "--port", "many"],
+        ["demo", "--port", "70000"],
     ],
     ids=" ".join,
 )
@@ -198,6 +199,7 @@ def test_a_wrong_call_shows_the_usage(
     assert said.startswith("usage: livetally")
     assert "error: " in said
     assert "_workers" not in said
+    assert "_port" not in said
 
 
 def test_a_port_in_use_is_said(run: Run, database_url: str) -> None:
