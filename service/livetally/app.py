@@ -86,7 +86,6 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
         on_commit,
         metrics,
         health,
-        flush_interval_s=config.flush_interval_ms / 1000,
         batch_max_events=config.batch_max_events,
         queue_max_events=config.queue_max_events,
     )

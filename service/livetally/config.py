@@ -41,9 +41,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     port: Annotated[
         int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes a free one")
     ] = 8080
-    flush_interval_ms: Annotated[
-        int, Meta(ge=0, le=1000, description="How long a batch waits for company under load")
-    ] = 2
     batch_max_events: Annotated[
         int, Meta(ge=1, le=20_000, description="A batch this large is committed at once")
     ] = 2_000

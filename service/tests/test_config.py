@@ -26,7 +26,6 @@ def test_every_variable_is_read() -> None:
     """Each variable sets the field that is named like it, as a number where it is one."""
     numbers = {
         "port": 0,
-        "flush_interval_ms": 0,
         "batch_max_events": 1,
         "queue_max_events": 1000,
         "commit_timeout_ms": 100,
