@@ -92,8 +92,11 @@ def _connection_settings(application: str) -> dict[str, Any]:
         "keepalives_interval": 2,
         "keepalives_count": 3,
         "tcp_user_timeout": 10_000,
-        # Days and minutes are UTC's. Our statements are prepared, short and always planned alike.
-        "options": "-c TimeZone=UTC -c jit=off -c plan_cache_mode=force_generic_plan",
+        # Days and minutes are UTC's. Our statements are prepared, short and always planned alike;
+        # planned while a table is small, they must not scan it for ever: every look-up has its
+        # index. (A plan of the commit made on an empty day took 8 s for 80 events on a full one.)
+        "options": "-c TimeZone=UTC -c jit=off -c plan_cache_mode=force_generic_plan"
+        " -c enable_seqscan=off",
     }
 
 

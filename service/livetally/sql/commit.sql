@@ -43,7 +43,8 @@ accepted AS (
 fresh AS MATERIALIZED (
     SELECT i.*, row_number() OVER (PARTITION BY project ORDER BY n) AS nth
     FROM (SELECT DISTINCT ON (project, id) * FROM input ORDER BY project, id, n) AS i
-    JOIN accepted USING (project, id)
+    -- Not a join: how many are accepted is unknown to the planner, which then nests loops.
+    WHERE EXISTS (SELECT FROM accepted AS a WHERE a.project = i.project AND a.id = i.id)
 ),
 sizes AS MATERIALIZED (
     SELECT project, count(*) AS size FROM fresh GROUP BY project
