@@ -225,8 +225,9 @@ class Hub:
 
     def _flush_soon(self, viewer: Viewer) -> None:
         """Write what was put for a viewer, when all who have something due have put it."""
+        if not self._unflushed:
+            self._flush_now.set()
         self._unflushed[viewer] = None
-        self._flush_now.set()
 
     async def run_flush(self) -> None:
         """The loop that writes; ends when cancelled."""
@@ -236,10 +237,12 @@ class Hub:
             await asyncio.sleep(0)  # the other topics that are due at this tick
             self._flush_now.clear()
             viewers, self._unflushed = self._unflushed, {}
+            sent = 0
             for count, viewer in enumerate(viewers, 1):
-                self._metrics.frames_sent.inc(viewer.flush())
+                sent += viewer.flush()
                 if count % _FLUSH_CHUNK == 0:
                     await asyncio.sleep(0)
+            self._metrics.frames_sent.inc(sent)
 
     def _tell_all(self, value: object) -> None:
         payload = message(value)

@@ -114,12 +114,7 @@ class TotalsTopic(Topic):
                 self.fall_behind(subscription)
         update = Message("update", totals.update())
         totals.settle()
-        for subscription in self.subscriptions.keys() - self.behind.keys():
-            if subscription.viewer.clogged:
-                self._metrics.frames_skipped.inc()
-                self.fall_behind(subscription)
-                continue
-            self.put(subscription, update)
+        self.put_to_all(update)
         if self._oldest < math.inf:
             self._metrics.lag_seconds.observe(max(0.0, time.time() - self._oldest))
             self._oldest = math.inf
