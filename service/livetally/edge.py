@@ -1,7 +1,7 @@
 """Around every request: its id, CORS, errors as JSON, metrics, and the log line of a bad one."""
 
 import logging
-import secrets
+import random
 import time
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from .errors import BadRequest, LivetallyError, MethodNotAllowed, NotFound, ShuttingDown, TooLarge
 from .logs import request_id
@@ -21,12 +22,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _encoder = msgspec.json.Encoder()
 
 # Keys travel in headers, never in cookies, so any page may ask: its key decides what it gets.
-HEADERS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Retry-After, X-Request-Id",
-    "X-Content-Type-Options": "nosniff",
-    "Server": "livetally",
-}
+HEADERS = CIMultiDict(
+    {
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Expose-Headers": "Retry-After, X-Request-Id",
+        "X-Content-Type-Options": "nosniff",
+        "Server": "livetally",
+    }
+)
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": (
@@ -66,7 +69,7 @@ def middleware(metrics: Metrics) -> Any:
     async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         # A connection's requests come one after another in one task: the last one set is right.
-        request_id.set(_given_id(request) or secrets.token_hex(8))
+        request_id.set(_given_id(request) or f"{random.getrandbits(64):016x}")
         response = await _answer(request, handler)
         if not response.prepared:
             response.headers.update(HEADERS)

@@ -20,6 +20,10 @@ _NDJSON = {"application/x-ndjson", "application/ndjson", "application/jsonl"}
 _TYPES = {"application/json", "text/plain", "application/octet-stream"} | _NDJSON
 
 
+# What aiohttp undoes by itself, everywhere.
+_ENCODINGS = {"identity", "gzip", "deflate"}
+
+
 class Ingest:
     """The HTTP way in. The websocket's is `track`, in `live`."""
 
@@ -35,7 +39,9 @@ class Ingest:
         body = await read_body(request)
         parsed = parse(body, key.project, ndjson=request.content_type in _NDJSON)
         result = await self._batcher.take(parsed)
-        return _answer(result, len(parsed.events) == 0, request.query.get("results") == "each")
+        # The query is parsed only where it is asked for: most requests have none.
+        each = "results" in request.query_string and request.query.get("results") == "each"
+        return _answer(result, not parsed.events, each)
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -48,9 +54,13 @@ async def read_body(request: web.Request) -> bytes:
         "us-ascii",
     ):
         raise UnsupportedMediaType
+    if request.headers.get("Content-Encoding", "identity").lower() not in _ENCODINGS:
+        raise UnsupportedMediaType("Content-Encoding must be gzip, deflate or identity.")
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise TooLarge
     try:
+        if request.content.is_eof():  # it is here already, as small ones are
+            return await request.read()
         async with asyncio.timeout(BODY_TIMEOUT_S):
             return await request.read()
     except web.HTTPRequestEntityTooLarge:

@@ -258,6 +258,8 @@ async def test_a_compressed_body_is_taken(service: Service) -> None:
 
 async def test_a_body_that_is_not_compressed_as_it_says_is_a_bad_request(service: Service) -> None:
     """Broken gzip is the client's error, with its message, not ours."""
+    status, answer = await service.post(b"{}", content_encoding="compress")
+    assert (status, answer["error"]["code"]) == (415, "unsupported_media_type")
     status, answer = await service.post(b"not gzip", content_encoding="gzip")
 
     assert status == 400
