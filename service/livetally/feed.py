@@ -23,6 +23,9 @@ PAGE_EVENTS = 1_000
 PAGE_BYTES = 256 * 1024
 #: Pages kept in memory, for viewers that come back soon.
 RECENT_BYTES = 2 * 1024 * 1024
+#: More small pages than this cost each returning viewer more than one large page from Postgres
+#: costs all of them.
+RECENT_PAGES = 250
 #: Pages of one feed that are read from Postgres at once for those who are behind.
 PARALLEL_READS = 4
 
@@ -147,7 +150,9 @@ class FeedTopic(Topic):
     def _remember(self, page: _Page) -> None:
         self._recent.append(page)
         self._recent_bytes += len(page.message.rest)
-        while self._recent_bytes > RECENT_BYTES and len(self._recent) > 1:
+        while len(self._recent) > 1 and (
+            self._recent_bytes > RECENT_BYTES or len(self._recent) > RECENT_PAGES
+        ):
             self._recent_bytes -= len(self._recent.popleft().message.rest)
 
     # Those who are not

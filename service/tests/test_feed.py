@@ -103,6 +103,7 @@ async def test_no_seam_between_catching_up_and_live(
     """Followers that come and go, while two processes write, miss and double nothing."""
     monkeypatch.setattr(feed, "PAGE_EVENTS", 7)  # pages that end anywhere
     monkeypatch.setattr(feed, "RECENT_BYTES", 20_000)
+    monkeypatch.setattr(feed, "RECENT_PAGES", 8)
     keys = await make_keys(database_url)
     settings = {"frame_interval_ms": 5}
     async with (
@@ -240,6 +241,23 @@ async def test_a_storm_of_returning_followers_reads_the_log_a_few_times(
             assert await follower.until("last") == [*expected, "last"]
     assert asked["feed_page"] <= 12
     assert asked["key_by_hash"] <= 3
+
+
+async def test_who_missed_many_small_pages_gets_them_as_a_large_one(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came one by one for the others comes at once for who was away for long."""
+    monkeypatch.setattr(feed, "RECENT_PAGES", 20)
+    async with service.live() as live:
+        quick = Follower(live)
+        await quick.subscribe({"feed": "click"})
+        for n in range(feed.RECENT_PAGES + 10):
+            await service.post(event(n))
+            await quick.until(str(n))
+        async with service.live() as other:
+            back = Follower(other)
+            first = await back.subscribe({"feed": "click", "since": {}})
+            assert [each["id"] for each in first["events"]] == quick.ids
 
 
 async def test_a_gap_is_said_out_loud(service: Service) -> None:
