@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 import msgspec
+from aiohttp import web
 
 from .database import Database
 from .errors import ForeignOrigin, MissingKey, UnknownKey, WrongRole
@@ -62,6 +63,14 @@ def key_in(headers: Mapping[str, str]) -> str | None:
         case "bearer":
             return rest or None
     return value
+
+
+def key_of(request: web.Request) -> str | None:
+    """The key of a request: in its headers or, for what can't set any (a beacon, a browser's
+    websocket or EventSource), in its query."""
+    key = key_in(request.headers)
+    # A query is only parsed where there is one: parsed, it is kept as long as the request.
+    return key or (request.query.get("api_key") if request.query_string else None)
 
 
 def _password(credentials: str) -> str | None:

@@ -6,8 +6,8 @@ One loop watches over all of them; a timer or a task each would cost more than t
 import asyncio
 import contextlib
 import random
-from collections.abc import Coroutine, Iterator
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, ClassVar
 
 from .auth import Auth, Key
 from .config import MAX_SUBSCRIPTIONS
@@ -31,6 +31,8 @@ from .viewer import Viewer
 
 #: A connection that hasn't said who it is by then is closed.
 AUTH_TIMEOUT_S = 10
+#: One of each role, and some to spare.
+MAX_KEYS = 8
 #: How often keys of open connections are looked up again; with the key cache, within 5 s.
 RECHECK_S = 1.0
 #: How long a peer may take to answer a close.
@@ -40,16 +42,18 @@ MAX_RECONNECT_MS = 1_000
 
 
 class Connection:
-    """A viewer with its keys and subscriptions."""
+    """A viewer with its keys and subscriptions. There are thousands: it is kept small."""
+
+    __slots__ = ("keys", "opened_at", "origin", "pinged_at", "subscriptions", "viewer")
 
     #: What a ping looks like on this kind of connection.
-    ping: bytes
+    ping: ClassVar[bytes]
 
     def __init__(self, viewer: Viewer, origin: str | None) -> None:
         self.viewer = viewer
         self.origin = origin
         self.opened_at = self.pinged_at = viewer.heard_at
-        self.keys: dict[Role, Key] = {}
+        self.keys: tuple[Key, ...] = ()
         self.subscriptions: dict[int | str, Subscription] = {}
 
     async def close(self, code: int, reason: str) -> None:
@@ -62,18 +66,22 @@ class Connection:
     def grant(self, key: Key) -> None:
         """Raises ForeignOrigin, or BadRequest if the key is of another project than the first."""
         key.require(key.role, self.origin)
-        if any(known.project != key.project for known in self.keys.values()):
+        if key in self.keys:
+            return
+        if len(self.keys) >= MAX_KEYS:
+            raise BadRequest(f"A connection takes {MAX_KEYS} keys at most.")
+        if any(known.project != key.project for known in self.keys):
             raise BadRequest("A connection serves one project: open another for this key.")
-        self.keys[key.role] = key
+        self.keys += (key,)
 
     def key_for(self, role: Role) -> Key:
         """The key that allows this. Raises MissingKey or WrongRole."""
         if not self.keys:
             raise MissingKey('Send {"type":"auth","key":"…"} first.')
-        key = self.keys.get(role) or self.keys.get(Role.ADMIN)
-        if key is None:
-            raise WrongRole(f"This needs a {role} key.")
-        return key
+        for key in self.keys:
+            if key.role in (role, Role.ADMIN):
+                return key
+        raise WrongRole(f"This needs a {role} key.")
 
 
 class Connections:
@@ -90,18 +98,16 @@ class Connections:
         self._open: set[Connection] = set()
         self._closings: set[asyncio.Task[None]] = set()
 
-    @contextlib.contextmanager
-    def joined(self, connection: Connection) -> Iterator[None]:
-        """While it is open."""
+    def join(self, connection: Connection) -> None:
+        """It is open. Whoever calls this calls `part` in the end."""
         self._open.add(connection)
         self._hub.join(connection.viewer)
-        try:
-            yield
-        finally:
-            self._open.discard(connection)
-            self._hub.part(connection.viewer)
-            for subscription in connection.subscriptions.values():
-                self._hub.unsubscribe(subscription)
+
+    def part(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        self._hub.part(connection.viewer)
+        for subscription in connection.subscriptions.values():
+            self._hub.unsubscribe(subscription)
 
     async def subscribe(
         self, connection: Connection, id: int | str, key: TopicKey, since: Position | None
@@ -180,7 +186,7 @@ class Connections:
 
     async def _check_keys(self) -> None:
         for connection in list(self._open):
-            for key in connection.keys.values():
+            for key in connection.keys:
                 if not await self._auth.still_valid(key):
                     self._close_soon(connection, self.refuse(connection, UnknownKey()))
                     break

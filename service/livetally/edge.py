@@ -70,14 +70,20 @@ def middleware(metrics: Metrics) -> Any:
         started = time.perf_counter()
         # A connection's requests come one after another in one task: the last one set is right.
         request_id.set(_given_id(request) or f"{random.getrandbits(64):016x}")
-        response = await _answer(request, handler)
+        if request.method == hdrs.METH_OPTIONS:
+            response: web.StreamResponse = web.Response(status=204, headers=_PREFLIGHT)
+        else:
+            try:
+                response = await handler(request)
+            except Exception as error:
+                response = _refusal(request, error)
         if not response.prepared:
             response.headers.update(HEADERS)
             response.headers["X-Request-Id"] = request_id.get()
         resource = request.match_info.route.resource
         route = resource.canonical if resource else "unmatched"
         count(request.method, route, response.status).inc()
-        if not isinstance(response, web.WebSocketResponse):
+        if isinstance(response, web.Response):  # not what stays open
             seconds(route).observe(time.perf_counter() - started)
         if response.status >= 400:
             # The path only: a query can hold a key.
@@ -92,20 +98,16 @@ def _given_id(request: web.Request) -> str:
     return given if len(given) <= 64 and given.isascii() and given.isprintable() else ""
 
 
-async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if request.method == hdrs.METH_OPTIONS:
-        return web.Response(status=204, headers=_PREFLIGHT)
-    try:
-        return await handler(request)
-    except LivetallyError as error:
-        return error_response(error)
-    except web.HTTPException as error:
-        return _translated(error)
-    except Exception as error:
-        if isinstance(error, ConnectionError) and request.transport is None:
+def _refusal(request: web.Request, error: Exception) -> web.StreamResponse:
+    match error:
+        case LivetallyError():
+            return error_response(error)
+        case web.HTTPException():
+            return _translated(error)
+        case ConnectionError() if request.transport is None:
             return web.Response(status=499)  # the client has gone: for the metrics only
-        log.exception("%s %s failed", request.method, request.path)
-        return error_response(LivetallyError())
+    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    return error_response(LivetallyError())
 
 
 def _translated(error: web.HTTPException) -> web.StreamResponse:

@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import web
 
-from .auth import Auth, key_in
+from .auth import Auth, key_of
 from .batcher import Batcher, Result
 from .config import MAX_BODY_BYTES
 from .edge import json_response
@@ -34,7 +34,7 @@ class Ingest:
     async def post_events(self, request: web.Request) -> web.Response:
         """200 with what became of each event; 422 if none of them is valid."""
         # sendBeacon can't set a header, so a write key may also stand in the query.
-        key = await self._auth.find(key_in(request.headers) or request.query.get("api_key"))
+        key = await self._auth.find(key_of(request))
         key.require(Role.WRITE, request.headers.get("Origin"))
         body = await read_body(request)
         parsed = parse(body, key.project, ndjson=request.content_type in _NDJSON)

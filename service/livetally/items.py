@@ -17,7 +17,7 @@ import msgspec
 from aiohttp import hdrs, web
 from msgspec import Meta, Raw
 
-from .auth import Auth, Key, key_in
+from .auth import Auth, Key, key_of
 from .config import MAX_EVENTS
 from .database import Database
 from .edge import json_response
@@ -128,7 +128,7 @@ class Items:
 
     async def _enter(self, request: web.Request, role: Role) -> tuple[Key, _Place]:
         """Who asks, and for what. Raises what `Auth.find` and `Key.require` do, or BadRequest."""
-        key = await self._auth.find(key_in(request.headers) or request.query.get("api_key"))
+        key = await self._auth.find(key_of(request))
         key.require(role, request.headers.get("Origin"))
         try:
             return key, msgspec.convert(dict(request.match_info), _Place)

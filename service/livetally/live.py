@@ -24,7 +24,7 @@ import msgspec
 from aiohttp import WSMessage, WSMsgType, web
 from msgspec import Meta, Raw
 
-from .auth import Auth, Key, key_in
+from .auth import Auth, Key, key_of
 from .batcher import Batcher
 from .config import MAX_BODY_BYTES
 from .connections import CLOSE_TIMEOUT_S, Connection, Connections, error_message
@@ -56,6 +56,8 @@ log = logging.getLogger(__name__)
 
 #: Tracks of one connection that wait for their commit; then its further messages wait.
 MAX_TRACKS = 64
+
+_ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED)
 
 SubscriptionId = int | Annotated[str, Meta(max_length=64)]
 Ref = int | Annotated[str, Meta(max_length=64)]
@@ -91,12 +93,15 @@ _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 class _Websocket(Connection):
     """A connection that can also ask and track."""
 
+    __slots__ = ("socket", "tracks")
+
     ping = WEBSOCKET_PING
 
     def __init__(self, socket: web.WebSocketResponse, viewer: Viewer, origin: str | None) -> None:
         super().__init__(viewer, origin)
         self.socket = socket
-        self.tracks: set[asyncio.Task[None]] = set()
+        #: What waits for its commit; None until it tracks at all, most never do.
+        self.tracks: set[asyncio.Task[None]] | None = None
 
     async def close(self, code: int, reason: str) -> None:
         await self.socket.close(code=code, message=reason.encode()[:123])
@@ -126,9 +131,9 @@ class Live:
         if self._health.draining:
             raise ShuttingDown
         origin = request.headers.get("Origin")
-        text = key_in(request.headers) or request.query.get("api_key")
-        key = await self._auth.find(text) if text else None
-        if key is not None:
+        key = None
+        if key_of(request):
+            key = await self._auth.find(key_of(request))
             key.require(key.role, origin)
         socket = web.WebSocketResponse(
             autoping=False, compress=False, max_msg_size=MAX_BODY_BYTES, timeout=CLOSE_TIMEOUT_S
@@ -136,15 +141,19 @@ class Live:
         await socket.prepare(request)
         if request.transport is None:
             return socket  # its client went during the handshake
-        now = asyncio.get_running_loop().time
-        viewer = Viewer(request.transport, websocket_text, self._viewer_buffer_bytes, now())
+        clock = asyncio.get_running_loop().time
+        viewer = Viewer(request.transport, websocket_text, self._viewer_buffer_bytes, clock())
         connection = _Websocket(socket, viewer, origin)
-        with self._connections.joined(connection):
+        self._connections.join(connection)
+        try:
             if key is not None:
                 self._grant(connection, key)
-            async for message in socket:
-                viewer.heard_at = now()
+            while (message := await socket.receive()).type not in _ENDS:
+                viewer.heard_at = clock()
                 await self._receive(connection, message)
+                del message  # thousands of these loops wait, and would keep it meanwhile
+        finally:
+            self._connections.part(connection)
         return socket
 
     # Messages
@@ -211,11 +220,12 @@ class Live:
         except (WrongRole, Unprocessable, TooManyEvents) as error:
             connection.viewer.send(error_message(error, ref=message.ref))
             return
-        if len(connection.tracks) >= MAX_TRACKS:
-            await asyncio.wait(connection.tracks, return_when=asyncio.FIRST_COMPLETED)
+        tracks = connection.tracks = connection.tracks or set()
+        if len(tracks) >= MAX_TRACKS:
+            await asyncio.wait(tracks, return_when=asyncio.FIRST_COMPLETED)
         task = asyncio.create_task(self._commit(connection, parsed, message.ref))
-        connection.tracks.add(task)
-        task.add_done_callback(connection.tracks.discard)
+        tracks.add(task)
+        task.add_done_callback(tracks.discard)
 
     async def _commit(self, connection: _Websocket, parsed: Parsed, ref: int | str | None) -> None:
         try:

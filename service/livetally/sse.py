@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Raw
 
-from .auth import Auth, key_in
+from .auth import Auth, key_of
 from .connections import Connection, Connections
 from .edge import HEADERS
 from .errors import BadRequest, ShuttingDown
@@ -34,6 +34,8 @@ _KINDS = ("totals", "feed", "item", "items")
 
 class _EventStream(Connection):
     """A connection that only listens. Its peer shows that it lives by taking what we write."""
+
+    __slots__ = ("ended",)
 
     ping = SSE_PING
 
@@ -71,7 +73,7 @@ class ServerSentEvents:
         if self._health.draining:
             raise ShuttingDown
         origin = request.headers.get("Origin")
-        key = await self._auth.find(key_in(request.headers) or request.query.get("api_key"))
+        key = await self._auth.find(key_of(request))
         key.require(Role.READ, origin)
         topic, since = parse(_topic(request), key.project)
         transport = request.transport
@@ -90,12 +92,15 @@ class ServerSentEvents:
                 "X-Accel-Buffering": "no",  # nginx would hold events back
             }
         )
-        with self._connections.joined(connection):
+        self._connections.join(connection)
+        try:
             await self._connections.subscribe(connection, 1, topic, since)
             await response.prepare(request)
             await response.write(_RETRY)
             viewer.uncork()
             await connection.ended.wait()
+        finally:
+            self._connections.part(connection)
         return response
 
 

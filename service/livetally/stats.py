@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from .auth import Auth, key_in
+from .auth import Auth, key_of
 from .config import MAX_SUBJECTS
 from .database import Database
 from .edge import json_response
@@ -46,7 +46,7 @@ class Stats:
 
     async def get_stats(self, request: web.Request) -> web.Response:
         """A type's totals (the `top` largest), one subject's total, or a series of either."""
-        key = await self._auth.find(key_in(request.headers) or request.query.get("api_key"))
+        key = await self._auth.find(key_of(request))
         key.require(Role.READ, request.headers.get("Origin"))
         query = _parse(request)
         if query.bucket or query.from_ or query.to:
