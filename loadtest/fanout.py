@@ -11,7 +11,7 @@ from figures import Figures
 from stand import Bench, Server, Stand
 
 VIEWERS = 1_000
-IDLE_VIEWERS = 2_000
+IDLE_VIEWERS = 5_000
 #: A page's address: makes a frame about 256 bytes long.
 SUBJECT = "https://shop.example/" + "a-page-with-a-long-name/" * 6 + "index.html"
 
@@ -84,11 +84,31 @@ def idle(stand: Stand, figures: Figures, seconds: float) -> None:
         with client(bench.folder, server.port, v=IDLE_VIEWERS, S=setup, t=seconds, **viewers) as c:
             time.sleep(0.5)
             cost = (server.rss_bytes - before) / IDLE_VIEWERS / 1024
-            figures.add("memory of an idle viewer, of 2,000", "KB", cost, aim="<= 14")
+            figures.add(f"memory of an idle viewer, of {IDLE_VIEWERS:,}", "KB", cost, aim="<= 14")
             cpu: list[float] = []
             c.run(lambda: cpu.append(server.cpu_s), lambda: cpu.append(server.cpu_s))
             used = (cpu[1] - cpu[0]) / seconds * 100
-            figures.add("CPU of 2,000 idle viewers, pinged every 5 s", "% of a core", used)
+        figures.add(f"CPU of {IDLE_VIEWERS:,} idle viewers, pinged every 5 s", "% of a core", used)
+        with bench.serve("bare.py") as bare:
+            figures.add("memory of a bare aiohttp websocket", "KB", _bare_websocket(bare))
+
+
+def _bare_websocket(server: Server) -> float:
+    """KB of a connection that was accepted and is not spoken to."""
+    with contextlib.ExitStack() as connections:
+
+        def connect(count: int) -> None:
+            for _ in range(count):
+                sock = socket.create_connection(("127.0.0.1", server.port))
+                connections.enter_context(sock)
+                sock.sendall(HELLO)
+                if not sock.recv(4096).startswith(b"HTTP/1.1 101"):
+                    raise RuntimeError("the bare server does not accept a websocket")
+
+        connect(100)
+        before = server.rss_bytes
+        connect(IDLE_VIEWERS)
+        return (server.rss_bytes - before) / IDLE_VIEWERS / 1024
 
 
 def _watch(

@@ -25,7 +25,7 @@ def single_events(stand: Stand, figures: Figures, rounds: int, seconds: float) -
         stand.database() as bench,
         bench.serve() as durable,
         # It has no commit to share, so waiting for company would only slow it down.
-        bench.serve(store=False) as no_store,
+        bench.serve("no_store.py") as no_store,
     ):
         request = [post(json.dumps(_event(n)).encode(), bench.write_key) for n in range(SUBJECTS)]
         stored = 0

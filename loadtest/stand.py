@@ -115,9 +115,12 @@ class Bench:
         self._redis_url = redis_url
 
     @contextlib.contextmanager
-    def serve(self, *, store: bool = True, **settings: object) -> Iterator[Server]:
-        """`livetally serve` as a process; `settings` are LIVETALLY_* in small letters."""
-        command = ["-m", "livetally", "serve"] if store else [str(HERE / "no_store.py")]
+    def serve(self, script: str = "", **settings: object) -> Iterator[Server]:
+        """`livetally serve` as a process, or a script here that serves in its place.
+
+        `settings` are LIVETALLY_* in small letters.
+        """
+        command = [str(HERE / script)] if script else ["-m", "livetally", "serve"]
         environ = {
             **{k: os.environ[k] for k in ("PATH", "HOME", "PYTHONPATH") if k in os.environ},
             "LIVETALLY_DATABASE_URL": self.database_url,
