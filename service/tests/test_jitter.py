@@ -1,9 +1,11 @@
 """loadtest/jitter.py made small: viewers miss nothing while they, and servers, come and go."""
 
+import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import Process, make_keys
 
@@ -44,3 +46,30 @@ async def test_nothing_is_missed(
     assert figures["failures"] == [], figures
     assert figures["reconnects"]["cut"] > PLAN.viewers
     assert mode == "cut" or figures["reconnects"]["server"]
+
+
+async def test_viewers_who_have_gone_leave_no_memory_behind(
+    spawn: Callable[..., Process], database_url: str
+) -> None:
+    """Thousands have come and gone, and the server is hardly larger than after the first ones."""
+    keys = await make_keys(database_url)
+    server = spawn().wait_ready()
+    upgrade = (
+        f"GET /v1/live HTTP/1.1\r\nHost: a\r\nX-Api-Key: {keys[Role.READ]}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+
+    async def viewer() -> asyncio.StreamWriter:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(upgrade.encode())
+        await reader.readuntil(b"}")  # ready
+        return writer
+
+    sizes = []
+    for _ in range(16):
+        viewers = await asyncio.gather(*(viewer() for _ in range(500)))
+        sizes.append(psutil.Process(server.process.pid).memory_info().rss / 2**20)
+        for writer in viewers:
+            writer.transport.abort()
+    assert max(sizes[4:]) < sizes[3] + 20, sizes
