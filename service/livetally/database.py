@@ -67,6 +67,11 @@ class Patience:
             raise GivenUp
         return task.result()
 
+    async def end(self, timeout_s: float) -> None:
+        """Wait for what was given up, so that it leaves no connection behind."""
+        if self._given_up:
+            await asyncio.wait(self._given_up, timeout=timeout_s)
+
     def _forget(self, task: "asyncio.Task[Any]") -> None:
         self._given_up.discard(task)
         if not task.cancelled():
@@ -119,6 +124,7 @@ class Database:
         await self._pool.open()
 
     async def close(self) -> None:
+        await self._patience.end(timeout_s=2)
         await self._pool.close(timeout=2)
 
     async def rows(

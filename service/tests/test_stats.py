@@ -1,6 +1,7 @@
 """What can be asked about counts, and that asking stays cheap however much was counted."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -240,12 +241,13 @@ def _literal(value: object) -> str:
 def wait_until_alone(database_url: str) -> None:
     """Until all other sessions are gone: each reports what it did before it leaves the list."""
     others = (
-        "SELECT 1 FROM pg_stat_activity"
+        "SELECT application_name, state, query FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         " AND backend_type = 'client backend'"
     )
-    while query(database_url, others):
-        pass
+    deadline = time.monotonic() + 30
+    while left := query(database_url, others):
+        assert time.monotonic() < deadline, left
 
 
 async def test_the_running_service_scans_no_table(database_url: str, redis_url: str) -> None:
