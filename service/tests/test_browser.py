@@ -442,3 +442,43 @@ async def test_a_server_without_the_page_says_what_to_do(
     await expect(tab.page.locator("body")).to_contain_text("Install Node")
     assert (await site.api.post({"type": "click", "subject": "red"}))[0] == 200
     assert (await site.api.stats(type="click"))["total"] == 1
+
+
+async def test_a_plain_event_source_follows_a_feed_through_a_kill(
+    site: Site, open_tab: OpenTab
+) -> None:
+    """The browser's own EventSource reconnects with the last position: each event comes once."""
+    tab = await open_tab(site.url, expected=AWAY)
+    await tab.page.evaluate(
+        """key => {
+            window.ids = [];
+            window.positions = 0;
+            new EventSource(`/v1/live/sse?feed=click&api_key=${key}`).onmessage = (message) => {
+                window.positions += 1;
+                window.ids.push(...JSON.parse(message.data).events.map((event) => event.id));
+            };
+        }""",
+        site.api.keys[Role.READ],
+    )
+    await until(lambda: tab.page.evaluate("window.positions"), 10)
+
+    async def come(*ids: str) -> None:
+        """Count these events, and wait until all that were counted have come, in order, once."""
+        sent.extend(ids)
+        await until(lambda: posted([{"id": i, "type": "click", "subject": "red"} for i in ids]), 30)
+
+        async def all_came() -> bool:
+            return bool(await tab.page.evaluate("window.ids") == sent)
+
+        await until(all_came, 30)
+
+    async def posted(events: list[dict[str, str]]) -> bool:
+        status, _ = await site.api.post(events)
+        return status == 200
+
+    sent: list[str] = []
+    await come("a", "b")
+    site.process.kill()
+    site.process.restart()
+    await asyncio.to_thread(site.process.wait_ready)
+    await come("c", "d")
