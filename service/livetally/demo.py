@@ -46,7 +46,7 @@ def run(data_dir: Path, host: str, port: int) -> int:
         database_url = postgres.dsn()
         for name in asyncio.run(migrate(database_url)):
             _say(f"applied {name}")
-        url = f"http://{host}:{sock.getsockname()[1]}"
+        url = f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
         demo = asyncio.run(_demo_file(data_dir / "demo.json", database_url, url))
         settings = {
             **{name: value for name, value in os.environ.items() if name.startswith("LIVETALLY_")},
