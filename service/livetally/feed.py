@@ -9,7 +9,7 @@ so there is no seam.
 
 import asyncio
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -30,7 +30,7 @@ RECENT_PAGES = 250
 PARALLEL_READS = 4
 
 
-class FeedKey(NamedTuple):
+class FeedKey(msgspec.Struct, frozen=True):
     """The events of a type, or of one of its subjects."""
 
     project: int

@@ -6,7 +6,9 @@ What it changed to is always read from Postgres, once for all viewers.
 """
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from .frames import Message, message
 from .item import Item
@@ -18,7 +20,7 @@ PAGE_ITEMS = 500
 PAGE_BYTES = 256 * 1024
 
 
-class ItemsKey(NamedTuple):
+class ItemsKey(msgspec.Struct, frozen=True):
     """All items of a key, or one."""
 
     project: int

@@ -48,7 +48,8 @@ class Subscription(msgspec.Struct, eq=False):
 class Topic:
     """One thing that is watched here, by at least one viewer."""
 
-    #: What identifies it: a hashable key with the `project` that it belongs to.
+    #: What identifies it: a hashable key with the `project` that it belongs to. Not a tuple: keys
+    #: of two kinds with the same fields would be equal.
     key: Any
 
     def __init__(

@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -13,7 +13,7 @@ from .topic import Position, Topic
 from .totals import Totals
 
 
-class TotalsKey(NamedTuple):
+class TotalsKey(msgspec.Struct, frozen=True):
     """The totals of a type, or of some of its subjects."""
 
     project: int
@@ -82,7 +82,7 @@ class TotalsTopic(Topic):
             self.has_news()
 
     async def _read(self) -> bytes:
-        project, type_, subjects = self.key
+        project, type_, subjects = self.key.project, self.key.type, self.key.subjects
         document: bytes
         if subjects is None:
             document = await self._database.value("watch_type", project, type_, MAX_SUBJECTS)

@@ -24,7 +24,7 @@ PAGE = FRONTEND / "dist"
 AXE = FRONTEND / "node_modules" / "axe-core" / "axe.min.js"
 
 # What Chromium's console says of a server that is away, and of one that refuses.
-AWAY = r"net::ERR_(CONNECTION_\w+|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)"
+AWAY = r"net::ERR_(CONNECTION_\w+|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED|INCOMPLETE_\w+)"
 REFUSED = r"status of (401|403)"
 UNAVAILABLE = r"status of 503"
 
@@ -455,7 +455,9 @@ async def test_a_plain_event_source_follows_a_feed_through_a_kill(
             window.positions = 0;
             new EventSource(`/v1/live/sse?feed=click&api_key=${key}`).onmessage = (message) => {
                 window.positions += 1;
-                window.ids.push(...JSON.parse(message.data).events.map((event) => event.id));
+                const { type, events } = JSON.parse(message.data);
+                if (type !== "events") throw new Error(message.data);
+                window.ids.push(...events.map((event) => event.id));
             };
         }""",
         site.api.keys[Role.READ],

@@ -317,3 +317,21 @@ def test_positions_compare_by_slot() -> None:
     assert covers({0: 5}, {})
     assert not covers({0: 5}, {1: 1})
     assert not covers({0: 4, 1: 9}, {0: 5})
+
+
+async def test_topics_of_different_kinds_with_the_same_name_are_apart(service: Service) -> None:
+    """Totals of a type, its feed, and items of that name: each gets its own messages, in any order
+    of coming."""
+    topics: dict[str, dict[str, Any]] = {
+        "totals": {"totals": "click"},
+        "feed": {"feed": "click"},
+        "items": {"items": "click"},
+    }
+    first = {"totals": "snapshot", "feed": "events", "items": "snapshot"}
+    holds = {"totals": "totals", "feed": "events", "items": "items"}
+    for order in (list(topics), list(reversed(topics))):
+        async with service.live() as live:
+            for name in order:
+                answer = await live.subscribe(name, topics[name])
+                assert answer["type"] == first[name]
+                assert holds[name] in answer
