@@ -26,6 +26,13 @@ What else can be asked:
     items         /v1/items: keyed values that change
     verify        GET /v1/verify: do log, counts and viewers agree?
 
+Older systems' clients work as they are, by translation (protocols/):
+
+    paths         whose request it is                       actions       their events
+    colour        format 1: stats, whole lists pushed       -> colour_socket, colour_wires
+    results       format 2: Rails, ActionCable              -> cable, channels
+    websocket     what their websockets have in common
+
 Around it:
 
     app           all wiring, in start order            serve     a process's life, and several

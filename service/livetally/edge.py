@@ -43,8 +43,9 @@ def json_response(value: Any, status: int = 200) -> web.Response:
     return web.Response(body=_encoder.encode(value), status=status, content_type="application/json")
 
 
-def error_response(error: LivetallyError) -> web.Response:
-    response = json_response(error.as_json(), error.status)
+def error_response(error: LivetallyError, **more: str) -> web.Response:
+    """An error as an answer; `more` is what clients of an older system look for beside it."""
+    response = json_response(error.as_json() | more, error.status)
     if error.retry_after_s is not None:
         response.headers[hdrs.RETRY_AFTER] = str(error.retry_after_s)
     if error.status == 401:

@@ -1,10 +1,11 @@
 """POST /v1/events: from an HTTP request to events on disk, and the answer."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Set
 
 from aiohttp import web
 
-from .auth import Auth, key_of
+from .auth import Auth, Key, key_of
 from .batcher import Batcher, Result
 from .config import MAX_BODY_BYTES
 from .edge import json_response
@@ -15,9 +16,16 @@ from .keys import Role
 #: A megabyte takes this long at 100 kB/s; who sends slower holds a connection for nothing.
 BODY_TIMEOUT_S = 10
 
+#: How pages of an older system send events; see `protocols`.
+FORM = "application/x-www-form-urlencoded"
+
 _NDJSON = {"application/x-ndjson", "application/ndjson", "application/jsonl"}
 # text/plain is what navigator.sendBeacon sends; aiohttp says octet-stream when there is no header.
 _TYPES = {"application/json", "text/plain", "application/octet-stream"} | _NDJSON
+_TYPES_AND_FORM = _TYPES | {FORM}
+
+#: What may take a request over: given its key and body, it answers, or None if it isn't concerned.
+Older = Callable[[web.Request, Key, bytes], Awaitable[web.Response | None]]
 
 
 # What aiohttp undoes by itself, everywhere.
@@ -27,29 +35,37 @@ _ENCODINGS = {"identity", "gzip", "deflate"}
 class Ingest:
     """The HTTP way in. The websocket's is `track`, in `live`."""
 
-    def __init__(self, auth: Auth, batcher: Batcher) -> None:
+    def __init__(self, auth: Auth, batcher: Batcher, older: Older) -> None:
         self._auth = auth
         self._batcher = batcher
+        self._older = older
 
     async def post_events(self, request: web.Request) -> web.Response:
         """200 with what became of each event; 422 if none of them is valid."""
         # sendBeacon can't set a header, so a write key may also stand in the query.
         key = await self._auth.find(key_of(request))
         key.require(Role.WRITE, request.headers.get("Origin"))
-        body = await read_body(request)
-        parsed = parse(body, key.project, ndjson=request.content_type in _NDJSON)
+        body = await read_body(request, _TYPES_AND_FORM)
+        older = await self._older(request, key, body)
+        if older is not None:
+            return older
+        if request.content_type == FORM:
+            raise UnsupportedMediaType
+        parsed = parse(body, key.project, ndjson=is_ndjson(request))
         result = await self._batcher.take(parsed)
-        # The query is parsed only where it is asked for: most requests have none.
-        each = "results" in request.query_string and request.query.get("results") == "each"
-        return _answer(result, not parsed.events, each)
+        return answer(result, request)
 
 
-async def read_body(request: web.Request) -> bytes:
+def is_ndjson(request: web.Request) -> bool:
+    return request.content_type in _NDJSON
+
+
+async def read_body(request: web.Request, types: Set[str] = _TYPES) -> bytes:
     """The whole body, checked for type and size.
 
     Raises UnsupportedMediaType, TooLarge, BadRequest, or RequestTimeout if it doesn't arrive.
     """
-    if request.content_type not in _TYPES or (request.charset or "utf-8").lower() not in (
+    if request.content_type not in types or (request.charset or "utf-8").lower() not in (
         "utf-8",
         "us-ascii",
     ):
@@ -73,19 +89,22 @@ async def read_body(request: web.Request) -> bytes:
         raise RequestTimeout from None
 
 
-def _answer(result: Result, none_valid: bool, each: bool) -> web.Response:
-    answer = result.as_json()
-    if each:
-        answer["results"] = _each(result)
+def answer(result: Result, request: web.Request) -> web.Response:
+    """What became of the events; `?results=each` asks for every one's fate."""
+    body = result.as_json()
+    # The query is parsed only where it is asked for: most requests have none.
+    if "results" in request.query_string and request.query.get("results") == "each":
+        body["results"] = _each(result)
+    none_valid = result.accepted + len(result.duplicates) == 0
     if none_valid:
         first = result.rejected[0]
-        answer["error"] = {
+        body["error"] = {
             "code": first.code if len(result.rejected) == 1 else "no_valid_event",
             "message": first.message
             if len(result.rejected) == 1
             else f"None of the {len(result.rejected)} events is valid; the first: {first.message}",
         }
-    return json_response(answer, status=422 if none_valid else 200)
+    return json_response(body, status=422 if none_valid else 200)
 
 
 def _each(result: Result) -> list[str]:

@@ -83,7 +83,11 @@ class Viewer:
 
     def send(self, value: object) -> None:
         """Write a message to this viewer alone, at once."""
-        self.put(self.wire(message(value), None))
+        self.send_frame(self.wire(message(value), None))
+
+    def send_frame(self, frame: bytes) -> None:
+        """The same with a message that is in its wire's form already."""
+        self.put(frame)
         self.flush()
         if self._transport.get_write_buffer_size() > ABORT_BYTES:
             self._transport.abort()

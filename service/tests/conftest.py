@@ -259,7 +259,11 @@ def spawn(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Callabl
 
     def start(*arguments: str, **settings: str) -> Process:
         environ = {
-            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            **{
+                name: os.environ[name]
+                for name in ("PATH", "HOME", "PYTHONPATH")
+                if name in os.environ
+            },
             "LIVETALLY_DATABASE_URL": database_url,
             "LIVETALLY_REDIS_URL": redis_url,
             "LIVETALLY_PORT": str(free_port()),

@@ -404,7 +404,7 @@ def _requests(service: Service) -> list[tuple[str, str, dict[str, Any], int, str
         ("POST", "/v1/events", {"headers": read, "json": RED}, 403, "wrong_role"),
         ("GET", "/nowhere", {}, 404, "not_found"),
         ("GET", "/assets/" + "a" * 2000, {}, 404, "not_found"),
-        ("GET", "/v1/events", {"headers": write}, 405, "method_not_allowed"),
+        ("PUT", "/v1/events", {"headers": write}, 405, "method_not_allowed"),
         ("DELETE", "/v1/stats", {"headers": read}, 405, "method_not_allowed"),
         ("POST", "/v1/events", {"headers": write, "data": bytes(2**21)}, 413, "too_large"),
         ("POST", "/v1/events", {"headers": xml, "data": b"<a/>"}, 415, "unsupported_media_type"),

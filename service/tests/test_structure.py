@@ -19,6 +19,9 @@ LAYERS = """
     demo
     serve
     app
+    cable colour_socket paths
+    channels colour_wires
+    colour results actions websocket
     items
     ingest live sse stats verify pages listener partitions
     connections topics
@@ -28,11 +31,12 @@ LAYERS = """
     publisher viewer totals keys
     store
     database events
-    config ecs errors frames health item local logs metrics sql __init__
+    config ecs errors frames health item local logs metrics protocols sql __init__
 """
 LAYER = {name: n for n, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}
 MODULES = {file.stem: ast.parse(file.read_text("utf-8")) for file in PACKAGE.rglob("*.py")} | {
     "sql": ast.parse((PACKAGE / "sql" / "__init__.py").read_text("utf-8")),
+    "protocols": ast.parse((PACKAGE / "protocols" / "__init__.py").read_text("utf-8")),
     "__init__": ast.parse((PACKAGE / "__init__.py").read_text("utf-8")),
 }
 
@@ -43,7 +47,7 @@ def imported(tree: ast.Module) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
             names = [node.module] if node.module else [each.name for each in node.names]
-            found |= {name.split(".")[0] for name in names}
+            found |= {name.removeprefix("protocols.").split(".")[0] for name in names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("livetally"):
             found.add("an absolute import of livetally")
     return found - {"__version__"}
@@ -66,7 +70,7 @@ def test_the_map_leads_everywhere() -> None:
     entry = re.compile(r"(?:^    |   ?)([a-z_]+)/? {2,}\S", re.MULTILINE)
     named = set(entry.findall(livetally.__doc__ or ""))
     pointed = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"-> (.*)", livetally.__doc__ or ""))))
-    assert MODULES.keys() - {"__init__", "__main__"} <= named | pointed
+    assert MODULES.keys() - {"__init__", "__main__", "protocols"} <= named | pointed | {"protocols"}
     assert (named | pointed) <= MODULES.keys()
 
 

@@ -1,0 +1,117 @@
+"""An action on a colour, in the ways that two older systems send it, as a native event.
+
+{"action":"hover","color":"red",…}                              format 1; the rest: properties
+{"action_color":{"action_name":"hover","color_name":"red"}}     format 2; or as a form:
+action_color[action_name]=hover&action_color[color_name]=red
+"""
+
+from enum import Enum
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Raw
+
+from ..errors import BadRequest
+
+#: More fields than any page's form has.
+MAX_FIELDS = 1_000
+
+_fields = msgspec.json.Decoder(dict[str, Raw])
+_encoder = msgspec.json.Encoder()
+
+_NOT_AN_OBJECT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class Shape(Enum):
+    """Whose event, request or answer it is."""
+
+    NATIVE = 0
+    COLOUR = 1  # format 1
+    RAILS = 2  # format 2
+
+
+def may_be_older(body: bytes) -> bool:
+    """A look that costs native events nothing."""
+    return b'"action' in body
+
+
+def fields_of(text: bytes) -> dict[str, Raw]:
+    """The fields of one JSON object, each as it was written; none if it is anything else."""
+    try:
+        return _fields.decode(text)
+    except _NOT_AN_OBJECT:
+        return {}
+
+
+def shape_of(fields: dict[str, Raw]) -> Shape:
+    if "action_color" in fields or "action_name" in fields:
+        return Shape.RAILS
+    return Shape.COLOUR if "action" in fields and "color" in fields else Shape.NATIVE
+
+
+def as_native(text: bytes) -> bytes:
+    """An event of either system as a native one; anything else as it is.
+
+    Values stay as they were written: whether they are any good is checked where all events are.
+    """
+    if not may_be_older(text):
+        return text
+    fields = fields_of(text)
+    match shape_of(fields):
+        case Shape.COLOUR:
+            return _event(fields, "action", "color")
+        case Shape.RAILS:
+            return from_rails(fields)
+    return text
+
+
+def from_rails(fields: dict[str, Raw]) -> bytes:
+    """Format 2's parameters as a native event; `action_name` may also stand beside."""
+    inner = fields_of(bytes(fields.get("action_color", b"")))
+    if "action_name" in fields:
+        inner.setdefault("action_name", fields["action_name"])
+    return _event(inner, "action_name", "color_name")
+
+
+def _event(fields: dict[str, Raw], action: str, colour: str) -> bytes:
+    event: dict[str, Any] = {}
+    if action in fields:
+        event["type"] = fields.pop(action)
+    if colour in fields:
+        event["subject"] = fields.pop(colour)
+    if fields:
+        event["properties"] = fields
+    return _encoder.encode(event)
+
+
+def form_fields(body: bytes) -> dict[str, Raw]:
+    """The same from a form, as Rails reads one. Raises BadRequest."""
+    try:
+        pairs = parse_qsl(
+            body.decode(),
+            keep_blank_values=True,
+            max_num_fields=MAX_FIELDS,
+            errors="strict",
+        )
+    except (ValueError, UnicodeDecodeError):
+        raise BadRequest("The form can't be decoded.") from None
+    fields: dict[str, Any] = {}
+    inner: dict[str, str] = {}
+    for name, value in pairs:
+        outer, bracket, rest = name.partition("[")
+        if outer == "action_color" and bracket and rest.endswith("]"):
+            inner[rest[:-1]] = value
+        else:
+            fields[name] = Raw(_encoder.encode(value))
+    if inner:
+        fields["action_color"] = Raw(_encoder.encode(inner))
+    return fields
+
+
+def in_their_words(message: str, shape: Shape) -> str:
+    """What is wrong with an event, with its fields named as the sender named them."""
+    if shape is Shape.NATIVE:
+        return message
+    action, colour = ("action", "color") if shape is Shape.COLOUR else ("action_name", "color_name")
+    return message.replace("`type`", f"`{action}`").replace("`subject`", f"`{colour}`")

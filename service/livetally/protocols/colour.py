@@ -1,0 +1,87 @@
+"""Format 1, colour tracking over HTTP. (Its events come in by `paths`, its pushes leave by
+`colour_socket`.)
+
+    GET /v1/stats?action=click      {"stats":[{"action":"click","color":"red","count":12},…]}
+    GET /admin/v1/stats             {"stats":[{"api_key":"shop","action":"hover","counts":[…]},…]}
+
+The latter is for admin keys: of every project, by its name, a hover and a click entry.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from ..auth import Auth, Key, key_of
+from ..config import MAX_SUBJECTS
+from ..database import Database
+from ..edge import json_response
+from ..errors import BadRequest
+from ..keys import Role
+
+#: The actions that are pushed; any other name can be sent and asked for.
+ACTIONS = ("hover", "click")
+#: How soon an admin's connection learns of a new project.
+PROJECTS_S = 1.0
+
+
+def listed(action: str, counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """An action's whole list, by colour."""
+    return [{"action": action, "color": color, "count": counts[color]} for color in sorted(counts)]
+
+
+class Colour:
+    """What format 1 asks, and what is asked for its websockets."""
+
+    def __init__(self, auth: Auth, database: Database) -> None:
+        self._auth = auth
+        self._database = database
+        self._projects: dict[int, str] = {}
+        self._projects_at = -math.inf
+        self._asking = asyncio.Lock()
+
+    async def get_stats(self, request: web.Request) -> web.Response:
+        key = await self._key_of(request, Role.READ)
+        return json_response({"stats": await self.list_of(key.project, request.query["action"])})
+
+    async def list_of(self, project: int, action: str) -> list[dict[str, Any]]:
+        """Raises BadRequest or DatabaseUnavailable."""
+        if not action or "\0" in action:
+            raise BadRequest("Bad Request: `action` must be a name")
+        rows = await self._database.rows("top_subjects", project, action, MAX_SUBJECTS)
+        return listed(action, {row["subject"]: row["total"] for row in rows})
+
+    async def get_admin_stats(self, request: web.Request) -> web.Response:
+        await self._key_of(request, Role.ADMIN)
+        projects = await self._ask_for_projects()
+        counts: dict[tuple[int, str], dict[str, int]] = {
+            (project, action): {} for project in projects for action in ACTIONS
+        }
+        for row in await self._database.rows("subjects_of_all", list(ACTIONS), MAX_SUBJECTS):
+            # A project that was made meanwhile will be there the next time.
+            if (cell := counts.get((row["project"], row["type"]))) is not None:
+                cell[row["subject"]] = row["total"]
+        stats = [
+            {"api_key": projects[project], "action": action, "counts": listed(action, cell)}
+            for (project, action), cell in counts.items()
+        ]
+        return json_response({"stats": stats})
+
+    async def projects(self) -> dict[int, str]:
+        """Every project's name, `PROJECTS_S` old at most: asked once for all who ask."""
+        async with self._asking:
+            if time.monotonic() - self._projects_at >= PROJECTS_S:
+                self._projects = await self._ask_for_projects()
+                self._projects_at = time.monotonic()
+        return self._projects
+
+    async def _ask_for_projects(self) -> dict[int, str]:
+        return {row["id"]: row["name"] for row in await self._database.rows("projects")}
+
+    async def _key_of(self, request: web.Request, role: Role) -> Key:
+        key = await self._auth.find(key_of(request))
+        key.require(role, request.headers.get("Origin"))
+        return key

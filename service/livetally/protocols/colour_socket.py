@@ -1,0 +1,181 @@
+"""Format 1's websocket, at /ws.
+
+    > {"action":"add_api_key","api_key":K}
+    < {"stats":[{"action":"hover","color":"red","count":5},…],"event_type":"hover"}
+    < {"api_key":"shop","action":"hover","color":"red","count":"15"}     if K is an admin key
+    > {"action":"live","api_key":K,"event_type":"click"}
+    < [{"action":"click","color":"red","count":3},…]
+    < {"message":"…","error":{…}}                         ours: the old one answered no mistake
+
+What is pushed is what the hub tells any viewer, after the commit: both lists at once on binding,
+then the one that changed. Connections bound to an admin key get cells, of every project.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from ..auth import Auth, Key
+from ..connections import Connection, Connections, error_message
+from ..errors import (
+    BadRequest,
+    DatabaseUnavailable,
+    ForeignOrigin,
+    LivetallyError,
+    MissingKey,
+    UnknownKey,
+)
+from ..events import plainly
+from ..frames import message, websocket_text
+from ..health import Health
+from ..hub import Hub
+from ..keys import Role
+from ..totals_topic import TotalsKey
+from .colour import ACTIONS, PROJECTS_S, Colour
+from .colour_wires import Cells, Lists
+from .websocket import Socket, accept, texts
+
+log = logging.getLogger(__name__)
+
+_ApiKey = Annotated[str, Meta(max_length=1024)]
+
+
+class _AddApiKey(msgspec.Struct, tag="add_api_key", tag_field="action"):
+    api_key: _ApiKey
+
+
+class _Live(msgspec.Struct, tag="live", tag_field="action"):
+    api_key: _ApiKey
+    event_type: Annotated[str, Meta(max_length=64)]
+
+
+_Message = _AddApiKey | _Live
+
+
+class _Bound:
+    """A connection, and what it was bound to."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.key: Key | None = None
+        self.following: asyncio.Task[None] | None = None
+
+
+class ColourSocket:
+    """Takes a websocket over when its first message has shown that it speaks this format."""
+
+    def __init__(self, auth: Auth, hub: Hub, connections: Connections, colour: Colour) -> None:
+        self._auth = auth
+        self._hub = hub
+        self._connections = connections
+        self._colour = colour
+
+    async def serve(
+        self, connection: Connection, first: object, messages: AsyncIterator[str]
+    ) -> None:
+        """Serve a connection (that has joined) until `messages` end.
+
+        `first` is its first message, decoded; `messages` are the texts of those that follow.
+        """
+        connection.viewer.wire = Lists().frame
+        bound = _Bound(connection)
+        try:
+            await self._receive(bound, first)
+            async for text in messages:
+                await self._receive(bound, text)
+        finally:
+            if bound.following:
+                bound.following.cancel()
+
+    async def handle_ws(
+        self, request: web.Request, health: Health, buffer_bytes: int
+    ) -> web.WebSocketResponse:
+        """GET /ws while no other system's websocket is served there; to be replaced by `ws`."""
+        socket = await accept(request, Socket, health, buffer_bytes)
+        self._connections.join(socket)
+        try:
+            messages = texts(socket, self._connections)
+            async for first in messages:
+                await self.serve(socket, first, messages)
+        finally:
+            self._connections.part(socket)
+        return socket.response
+
+    async def _receive(self, bound: _Bound, value: object) -> None:
+        connection = bound.connection
+        try:
+            match _decode(value):
+                case _AddApiKey(api_key=text):
+                    await self._bind(bound, await self._find(connection, text))
+                case _Live(api_key=text, event_type=action):
+                    key = await self._find(connection, text)
+                    if not connection.keys:
+                        connection.grant(key)
+                    cells = await self._colour.list_of(key.project, action)
+                    connection.viewer.send_frame(websocket_text(message(cells)))
+        except (MissingKey, UnknownKey, ForeignOrigin) as error:
+            await self._connections.refuse(connection, error)
+        except DatabaseUnavailable as error:
+            # Its client waits for pushes, and asks once only: when it comes back.
+            connection.viewer.send(error_message(error))
+            await self._connections.close(connection, 1013, error.message, error.code)
+        except LivetallyError as error:
+            connection.viewer.send(error_message(error))
+        except Exception:  # aiohttp would write a 500 into the open websocket
+            log.exception("a message of format 1 failed")
+            connection.viewer.send(error_message(LivetallyError()))
+
+    async def _find(self, connection: Connection, text: str) -> Key:
+        key = await self._auth.find(text)
+        key.require(Role.READ, connection.origin)
+        return key
+
+    async def _bind(self, bound: _Bound, key: Key) -> None:
+        connection = bound.connection
+        connection.grant(key)
+        if bound.key is not None:
+            return
+        bound.key = key
+        if key.role is Role.ADMIN:
+            connection.viewer.wire = Cells().frame
+            bound.following = asyncio.create_task(self._follow_projects(connection))
+            return
+        for action in ACTIONS:
+            topic = TotalsKey(key.project, action, None)
+            await self._connections.subscribe(connection, action, topic, None)
+
+    async def _follow_projects(self, connection: Connection) -> None:
+        """Subscribe an admin's connection to every project, also to those made later."""
+        followed: set[str] = set()
+        while True:
+            # Postgres being away ends nothing here: the next look finds what is missing.
+            with contextlib.suppress(DatabaseUnavailable):
+                for number, name in (await self._colour.projects()).items():
+                    for action in ACTIONS:
+                        id = f"{name} {action}"
+                        if id not in followed:
+                            # Not by `connections`: its limit is for what clients ask for.
+                            connection.subscriptions[id] = await self._hub.subscribe(
+                                connection.viewer, id, TotalsKey(number, action, None)
+                            )
+                            followed.add(id)
+            await asyncio.sleep(PROJECTS_S)
+
+
+def _decode(value: object) -> _Message:
+    """A message from its text, or from what was decoded already. Raises BadRequest."""
+    try:
+        if isinstance(value, str):
+            value = msgspec.json.decode(value)
+        decoded: _Message = msgspec.convert(value, _Message)
+        return decoded
+    except msgspec.ValidationError as error:
+        raise BadRequest(plainly(str(error))) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise BadRequest(f"The message is not JSON: {error}") from None

@@ -1,0 +1,82 @@
+"""What the older systems' websockets have in common: opening one, and reading its messages."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from ..config import MAX_BODY_BYTES
+from ..connections import CLOSE_TIMEOUT_S, Connection, Connections
+from ..errors import ShuttingDown
+from ..frames import WEBSOCKET_PING, websocket_text
+from ..health import Health
+from ..viewer import Viewer
+
+
+class Socket(Connection):
+    """A websocket whose messages aren't the live protocol's."""
+
+    ping = WEBSOCKET_PING
+
+    def __init__(self, response: web.WebSocketResponse, viewer: Viewer, origin: str | None) -> None:
+        super().__init__(viewer, origin)
+        self.response = response
+
+    async def close(self, code: int, reason: str) -> None:
+        await self.response.close(code=code, message=reason.encode()[:123])
+
+
+class Native(msgspec.Struct):
+    """A message of the live protocol, as far as there is something to translate."""
+
+    type: str
+    id: int | str = ""
+    totals: dict[str, int] = {}
+    code: str = ""
+    message: str = ""
+
+
+native: msgspec.json.Decoder[Native] = msgspec.json.Decoder(Native)
+
+S = TypeVar("S", bound=Socket)
+
+
+async def accept(
+    request: web.Request,
+    make: Callable[[web.WebSocketResponse, Viewer, str | None], S],
+    health: Health,
+    buffer_bytes: int,
+    subprotocols: tuple[str, ...] = (),
+) -> S:
+    """Shake hands. Raises ShuttingDown, or ConnectionResetError if the client has gone."""
+    if health.draining:
+        raise ShuttingDown
+    response = web.WebSocketResponse(
+        protocols=subprotocols,
+        autoping=False,
+        compress=False,
+        max_msg_size=MAX_BODY_BYTES,
+        timeout=CLOSE_TIMEOUT_S,
+    )
+    await response.prepare(request)
+    if request.transport is None:
+        raise ConnectionResetError
+    now = asyncio.get_running_loop().time()
+    viewer = Viewer(request.transport, websocket_text, buffer_bytes, now)
+    return make(response, viewer, request.headers.get("Origin"))
+
+
+async def texts(socket: Socket, connections: Connections) -> AsyncIterator[str]:
+    """The text messages of a websocket, until it ends."""
+    now = asyncio.get_running_loop().time
+    async for message in socket.response:
+        socket.viewer.heard_at = now()
+        match message.type:
+            case WSMsgType.PING:
+                await socket.response.pong(message.data)
+            case WSMsgType.TEXT:
+                yield message.data
+            case WSMsgType.BINARY:
+                await connections.close(socket, 1003, "Send JSON as text.", "binary")
