@@ -71,6 +71,21 @@ def query(database_url: str, sql: str, *values: object) -> list[tuple[Any, ...]]
         return cursor.fetchall() if cursor.description else []
 
 
+@contextlib.contextmanager
+def unreachable(postgres: LocalPostgres, database_url: str) -> Iterator[None]:
+    """This database alone takes no connections, and loses those it has."""
+    ((name,),) = query(database_url, "SELECT current_database()")
+    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+        )
+        try:
+            yield
+        finally:
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
 def totals_in(database_url: str, type_: str = "click", project: int = 1) -> dict[str, int]:
     """The truth: each subject's total as Postgres holds it; "" is the grand total."""
     return dict(

@@ -1,13 +1,10 @@
 """What operators ask a process: is it alive, may it have traffic, and what did it do?"""
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
-from conftest import Service, free_port, make_keys, query, serving
+from conftest import Service, free_port, make_keys, serving, unreachable
 from prometheus_client.parser import text_string_to_metric_families
 
 from livetally import health
@@ -42,21 +39,6 @@ async def metrics(service: Service) -> dict[str, float]:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-
-
-@contextlib.contextmanager
-def unreachable(postgres: LocalPostgres, database_url: str) -> Iterator[None]:
-    """This database alone takes no connections, and loses those it has."""
-    ((name,),) = query(database_url, "SELECT current_database()")
-    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
-        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
-        )
-        try:
-            yield
-        finally:
-            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 async def test_all_is_well(service: Service) -> None:

@@ -16,6 +16,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from typing import Annotated
+from weakref import WeakValueDictionary
 
 import msgspec
 from aiohttp import web
@@ -38,7 +39,7 @@ from ..hub import Hub
 from ..keys import Role
 from ..totals_topic import TotalsKey
 from .colour import ACTIONS, PROJECTS_S, Colour
-from .colour_wires import Cells, Lists
+from .colour_wires import Cells, Lists, refusal
 from .websocket import Socket, accept, texts
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,8 @@ class ColourSocket:
         self._hub = hub
         self._connections = connections
         self._colour = colour
+        #: By project, as long as somebody is bound to it: a list is encoded once for all of them.
+        self._lists: WeakValueDictionary[int, Lists] = WeakValueDictionary()
 
     async def serve(
         self, connection: Connection, first: object, messages: AsyncIterator[str]
@@ -83,7 +86,7 @@ class ColourSocket:
 
         `first` is its first message, decoded; `messages` are the texts of those that follow.
         """
-        connection.viewer.wire = Lists().frame
+        connection.viewer.wire = refusal
         bound = _Bound(connection)
         try:
             await self._receive(bound, first)
@@ -146,6 +149,8 @@ class ColourSocket:
             connection.viewer.wire = Cells().frame
             bound.following = asyncio.create_task(self._follow_projects(connection))
             return
+        lists = self._lists.setdefault(key.project, Lists())
+        connection.viewer.wire = lists.frame
         for action in ACTIONS:
             topic = TotalsKey(key.project, action, None)
             await self._connections.subscribe(connection, action, topic, None)

@@ -7,7 +7,11 @@ from .websocket import Native, native
 
 
 class Lists:
-    """The wire of a connection that is bound to a project: whole lists."""
+    """The wire of the connections that are bound to a project: whole lists.
+
+    They share it, so that each list is put together and encoded once. That is right because counts
+    are absolute: what one of them was told is as true for the others.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[str, dict[str, int]] = {}
@@ -19,7 +23,7 @@ class Lists:
         action = str(told.id)
         if told.type == "snapshot":
             self._counts[action] = {}
-        counts = self._counts[action]
+        counts = self._counts.setdefault(action, {})
         counts |= told.totals
         return websocket_text(message({"stats": listed(action, counts), "event_type": action}))
 
@@ -44,6 +48,11 @@ class Cells:
             )
             for color, n in sorted(new.items())
         )
+
+
+def refusal(payload: bytes, position: bytes | None = None) -> bytes:
+    """The wire of a connection that isn't bound yet."""
+    return _other(native.decode(payload))
 
 
 def _other(told: Native) -> bytes:
