@@ -8,12 +8,20 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import Process, Service, make_keys, serving, totals_in
-from node import needs_node, running
-from older import ORIGIN, Socket, commits_held, opened, other_project, until_a_commit_waits
+from conftest import Process, Service, make_keys, serving, totals_in, unreachable
+from node import assert_readme_is_true, needs_node, running
+from older import (
+    ORIGIN,
+    Socket,
+    commits_held,
+    opened,
+    other_project,
+    until_a_commit_waits,
+)
 
 from livetally.config import MAX_SUBSCRIPTIONS
 from livetally.keys import Role
+from livetally.local import LocalPostgres
 
 CABLE = "/v1/events/cable"
 CLICKS = '{"channel":"ClicksChannel"}'
@@ -317,6 +325,20 @@ async def test_leaving_is_said_before_the_close(database_url: str, redis_url: st
         assert await leaving == (disconnect, 1012)
 
 
+async def test_when_the_database_is_away_a_client_is_told_to_return(
+    service: Service, postgres: LocalPostgres
+) -> None:
+    """A subscription that can't be served: disconnect with `"reconnect":true`."""
+    async with cable(service) as socket:
+        await welcomed(socket)
+        with unreachable(postgres, service.database_url):
+            await socket.send({"command": "subscribe", "identifier": CLICKS})
+            told = await receive(socket)
+            assert told["reason"] == "database_unavailable"
+            assert (told["type"], told["reconnect"]) == ("disconnect", True)
+            assert await socket.close_code() == 1013
+
+
 async def test_each_projects_channel_is_its_own(service: Service) -> None:
     """No other project's data, ever; nor another project's key on this connection, nor one that may
     not read."""
@@ -423,6 +445,12 @@ async def test_the_npm_package_does_not_come_back_unauthorized(service: Service)
     address = service.url.replace("http", "ws") + f"{CABLE}?api_key=nobody"
     async with running("cable.mjs", "@rails/actioncable", address, CLICKS) as client:
         assert await client.next() == {"event": "disconnected"}
+
+
+@needs_node
+async def test_readme_works_as_typed(service: Service) -> None:
+    """README's curl and wscat lines, as they stand there."""
+    await assert_readme_is_true(service, "Colour tracking, Rails")
 
 
 # Hostile input.

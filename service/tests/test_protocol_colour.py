@@ -6,13 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Process, Service, make_key, make_keys, query, totals_in
-from node import needs_node, running
-from older import ORIGIN, Socket, commits_held, opened, other_project, until_a_commit_waits
+from conftest import Process, Service, make_key, make_keys, query, totals_in, unreachable
+from node import assert_readme_is_true, needs_node, running
+from older import (
+    ORIGIN,
+    Socket,
+    commits_held,
+    opened,
+    other_project,
+    until_a_commit_waits,
+)
 
 from livetally import keys
 from livetally.database import Database
 from livetally.keys import Role
+from livetally.local import LocalPostgres
 
 RED_CLICK = {"action": "click", "color": "red"}
 NO_CLICKS = {"stats": [], "event_type": "click"}
@@ -26,6 +34,12 @@ async def post(
     async with service.http.post("/v1/events", json=body, headers=headers) as response:
         assert response.headers["Access-Control-Allow-Origin"] == "*"
         return response.status, await response.json()
+
+
+async def post_until_stored(service: Service) -> None:
+    async with asyncio.timeout(30):
+        while (await post(service))[0] == 503:
+            pass
 
 
 async def get(service: Service, path: str, role: Role | None = Role.READ) -> tuple[int, Any]:
@@ -229,6 +243,37 @@ async def test_each_change_pushes_the_whole_list_of_that_action(service: Service
         )
 
 
+async def test_who_comes_later_sees_the_same(service: Service) -> None:
+    """Connections of a project share what is encoded, and each gets its lists and all changes."""
+    async with opened(service, "/ws") as first, opened(service, "/ws") as second:
+        await bind(first, service.keys[Role.READ])
+        for n in range(1, 4):
+            await post(service, {"action": "click", "color": f"c{n}"})
+            assert len((await first.receive())["stats"]) == n
+        assert len((await bind(second, service.keys[Role.READ]))[0]["stats"]) == 3
+        await post(service)
+        for socket in (first, second):
+            assert len((await socket.receive())["stats"]) == 4
+        await first.socket.close()
+        await post(service)
+        assert (await second.receive())["stats"][-1] == {**RED_CLICK, "count": 2}
+
+
+async def test_when_the_database_is_away_a_client_is_told_to_return(
+    service: Service, postgres: LocalPostgres
+) -> None:
+    """A binding that can't be served ends with 1013, so that clients that reconnect try again."""
+    async with opened(service, "/ws") as socket, opened(service, "/ws") as later:
+        await bind(socket, service.keys[Role.READ])
+        with unreachable(postgres, service.database_url):
+            live = {"action": "live", "api_key": service.keys[Role.READ], "event_type": "click"}
+            await later.send(live)
+            assert (await later.receive())["error"]["code"] == "database_unavailable"
+            assert await later.close_code() == 1013
+        await post_until_stored(service)
+        await socket.until({"stats": [{**RED_CLICK, "count": 1}], "event_type": "click"})
+
+
 async def test_an_admin_gets_one_cell_a_message_of_every_project(service: Service) -> None:
     """To admins: `{"api_key":"A",…,"count":"15"}`, one cell a message, `count` a string; also of a
     project that is made later."""
@@ -362,6 +407,12 @@ async def test_reconnecting_websocket_survives_a_restart(
             await client.until_data({"stats": [{**RED_CLICK, "count": 2}], "event_type": "click"})
     finally:
         await service.close()
+
+
+@needs_node
+async def test_readme_works_as_typed(service: Service) -> None:
+    """README's curl and wscat lines, as they stand there."""
+    await assert_readme_is_true(service, "Colour tracking, serverless")
 
 
 # Hostile input.
