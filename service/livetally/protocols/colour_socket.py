@@ -12,7 +12,6 @@ then the one that changed. Connections bound to an admin key get cells, of every
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -157,20 +156,24 @@ class ColourSocket:
 
     async def _follow_projects(self, connection: Connection) -> None:
         """Subscribe an admin's connection to every project, also to those made later."""
-        followed: set[str] = set()
         while True:
-            # Postgres being away ends nothing here: the next look finds what is missing.
-            with contextlib.suppress(DatabaseUnavailable):
+            try:
                 for number, name in (await self._colour.projects()).items():
-                    for action in ACTIONS:
-                        id = f"{name} {action}"
-                        if id not in followed:
-                            # Not by `connections`: its limit is for what clients ask for.
-                            connection.subscriptions[id] = await self._hub.subscribe(
-                                connection.viewer, id, TotalsKey(number, action, None)
-                            )
-                            followed.add(id)
+                    await self._follow(connection, number, name)
+            except DatabaseUnavailable:
+                pass  # the next look finds what is missing
+            except Exception:
+                log.exception("following projects failed")
             await asyncio.sleep(PROJECTS_S)
+
+    async def _follow(self, connection: Connection, project: int, name: str) -> None:
+        for action in ACTIONS:
+            id = f"{name} {action}"
+            if id not in connection.subscriptions:
+                # Not by `connections`: its limit is for what clients ask for.
+                connection.subscriptions[id] = await self._hub.subscribe(
+                    connection.viewer, id, TotalsKey(project, action, None)
+                )
 
 
 def _decode(value: object) -> _Message:
