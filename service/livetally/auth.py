@@ -10,7 +10,7 @@ import binascii
 import hmac
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import unquote
 
 import msgspec
@@ -18,13 +18,15 @@ from aiohttp import web
 
 from .database import Database
 from .errors import ForeignOrigin, MissingKey, UnknownKey, WrongRole
-from .keys import Role, hash_key
+from .keys import ORIGIN, Role, hash_key
 
 #: Revocation is promised within 5 s; a look-up may take one of them.
 CACHE_S = 3.5
 #: A key that isn't known is asked for again sooner: it may have just been made.
 UNKNOWN_CACHE_S = 1.0
 CACHE_SIZE = 10_000
+#: A longer origin than this is nobody's: a host name has 253 characters.
+MAX_ORIGIN = 300
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -86,6 +88,9 @@ class _Cached(msgspec.Struct):
     until: float
 
 
+_Ask = Callable[[bytes], Awaitable[Key | None]]
+
+
 class Auth:
     """Looks keys up, with a short memory."""
 
@@ -106,9 +111,26 @@ class Auth:
         if cached is not None and cached.until > time.monotonic():
             found = cached.key
         else:
-            found = await self._look_up(digest)
+            found = await self._look_up(digest, self._ask)
         if found is None:
             raise UnknownKey
+        return found
+
+    async def find_by_origin(self, origin: str | None) -> Key:
+        """The write key that is bound to this origin, if only one project's are.
+
+        Raises MissingKey, or DatabaseUnavailable when it has to ask and can't.
+        """
+        if origin is None or len(origin) > MAX_ORIGIN or not ORIGIN.fullmatch(origin):
+            raise MissingKey
+        name = b"origin " + origin.encode()
+        cached = self._cache.get(name)
+        if cached is not None and cached.until > time.monotonic():
+            found = cached.key
+        else:
+            found = await self._look_up(name, self._ask_by_origin)
+        if found is None:
+            raise MissingKey(f"No key, and the origin {origin} doesn't belong to just one project.")
         return found
 
     async def still_valid(self, key: Key) -> bool:
@@ -116,27 +138,37 @@ class Auth:
         cached = self._cache.get(key.hash)
         if cached is not None and cached.until > time.monotonic():
             return cached.key is not None
-        return await self._look_up(key.hash) is not None
+        return await self._look_up(key.hash, self._ask) is not None
 
-    async def _look_up(self, digest: bytes) -> Key | None:
+    async def _look_up(self, name: bytes, ask: _Ask) -> Key | None:
         """Ask Postgres, once however many requests are waiting for the same key."""
-        lookup = self._lookups.get(digest)
+        lookup = self._lookups.get(name)
         if lookup is None:
-            lookup = asyncio.create_task(self._ask(digest))
-            self._lookups[digest] = lookup
-            lookup.add_done_callback(lambda _: self._lookups.pop(digest, None))
+            lookup = asyncio.create_task(self._remember(name, ask))
+            self._lookups[name] = lookup
+            lookup.add_done_callback(lambda _: self._lookups.pop(name, None))
         # One impatient client that goes away must not cancel it for the others.
         return await asyncio.shield(lookup)
 
-    async def _ask(self, digest: bytes) -> Key | None:
+    async def _remember(self, name: bytes, ask: _Ask) -> Key | None:
         asked = time.monotonic()
+        key = await ask(name)
+        self._cache[name] = _Cached(key, asked + (CACHE_S if key else UNKNOWN_CACHE_S))
+        self._cache.move_to_end(name)
+        if len(self._cache) > CACHE_SIZE:
+            self._cache.popitem(last=False)
+        return key
+
+    async def _ask(self, digest: bytes) -> Key | None:
         rows = await self._database.rows("key_by_hash", digest)
         key = msgspec.convert(rows[0], Key) if rows else None
         # The index found it by its hash; the comparison that decides takes constant time.
         if key is not None and not hmac.compare_digest(key.hash, digest):
-            key = None
-        self._cache[digest] = _Cached(key, asked + (CACHE_S if key else UNKNOWN_CACHE_S))
-        self._cache.move_to_end(digest)
-        if len(self._cache) > CACHE_SIZE:
-            self._cache.popitem(last=False)
+            return None
         return key
+
+    async def _ask_by_origin(self, name: bytes) -> Key | None:
+        origin = name.partition(b" ")[2].decode()
+        rows = await self._database.rows("keys_by_origin", origin)
+        keys = msgspec.convert(rows, list[Key])
+        return keys[0] if len({key.project for key in keys}) == 1 else None

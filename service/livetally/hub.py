@@ -22,16 +22,17 @@ from .items_topic import ItemsKey, ItemsTopic
 from .metrics import Metrics
 from .publisher import Change, ItemsChanged
 from .topic import Position, Subscription, Topic
-from .totals_topic import TotalsKey, TotalsTopic
+from .totals_topic import CountsKey, CountsTopic, TotalsKey, TotalsTopic
 from .viewer import Viewer
 
 #: Viewers written to before other work gets its turn.
 _FLUSH_CHUNK = 250
 
-TopicKey = TotalsKey | FeedKey | ItemsKey
+TopicKey = TotalsKey | CountsKey | FeedKey | ItemsKey
 
 _KINDS: dict[type, Callable[..., Topic]] = {
     TotalsKey: TotalsTopic,
+    CountsKey: CountsTopic,
     FeedKey: FeedTopic,
     ItemsKey: ItemsTopic,
 }

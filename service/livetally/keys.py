@@ -20,7 +20,7 @@ class Role(StrEnum):
 
 
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
+ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
 
 
 def hash_key(key: str) -> bytes:
@@ -45,7 +45,7 @@ async def create(
     if origins and role is not Role.WRITE:
         raise Unprocessable("Only write keys can be bound to origins.")
     for origin in origins:
-        if not _ORIGIN.fullmatch(origin):
+        if not ORIGIN.fullmatch(origin):
             raise Unprocessable(
                 f"Origin {origin!r}: write it as a browser sends it, like https://shop.example."
             )

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from .config import MAX_SUBJECTS
 from .frames import Message
 from .publisher import Change
-from .topic import Position, Topic
+from .topic import Position, Subscription, Topic
 from .totals import Totals
 
 
@@ -21,8 +22,21 @@ class TotalsKey(msgspec.Struct, frozen=True):
     subjects: frozenset[str] | None
 
 
+class CountsKey(msgspec.Struct, frozen=True):
+    """The totals of one subject, of several types."""
+
+    project: int
+    subject: str
+    types: frozenset[str]
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """Its totals are kept by type."""
+        return self.types
+
+
 class _Read(msgspec.Struct):
-    """What `watch_type` and `watch_subjects` return."""
+    """What `watch_type`, `watch_subjects` and `watch_types` return."""
 
     positions: Position
     cells: list[tuple[str, int, int]]
@@ -34,9 +48,7 @@ _read = msgspec.json.Decoder(_Read)
 class TotalsTopic(Topic):
     """A type's totals, equal to Postgres' once everything up to `_heard` is merged."""
 
-    key: TotalsKey
-
-    def __init__(self, key: TotalsKey, *args: Any, **options: Any) -> None:
+    def __init__(self, key: TotalsKey | CountsKey, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.key = key
         self._totals = Totals(key.subjects)
@@ -48,15 +60,17 @@ class TotalsTopic(Topic):
         at = self._heard.get(change.slot, 0)
         if change.first <= at + 1:
             self._heard[change.slot] = max(at, change.last)
-        cells = change.totals.get(self.key.type)
-        if cells is None:
-            return
-        subjects = cells.keys() if self.key.subjects is None else self.key.subjects & cells.keys()
-        for subject in subjects:
-            self._totals.merge(subject, change.slot, cells[subject])
+        for subject, n in self._counts_in(change):
+            self._totals.merge(subject, change.slot, n)
         if self._totals.changed:
             self._oldest = min(self._oldest, change.committed_at)
             self.has_news()
+
+    def _counts_in(self, change: Change) -> Iterable[tuple[str, int]]:
+        cells = change.totals.get(self.key.type)
+        if cells is None or self.key.subjects is None:
+            return cells.items() if cells else ()
+        return [(subject, cells[subject]) for subject in self.key.subjects & cells.keys()]
 
     def missed(self, positions: Position) -> bool:
         heard = self._heard
@@ -94,16 +108,21 @@ class TotalsTopic(Topic):
         read = _read.decode(await self._read())
         # Where a slot's positions differ a message is on its way: then nothing can be said.
         settled = {slot for slot, seq in read.positions.items() if self._heard.get(slot) == seq}
-        subjects = "" if self.key.subjects is None else " (some subjects)"
         return [
             {
-                "topic": f"totals of {self.key.type}{subjects}",
+                "topic": self._name(),
                 "at": f"{subject}, slot {slot}",
                 "counts": [self._totals.count(subject, slot), n],
             }
             for subject, slot, n in read.cells
             if slot in settled and self._totals.count(subject, slot) != n
         ]
+
+    def _name(self) -> str:
+        return f"totals of {self.key.type}{' (some subjects)' if self.key.subjects else ''}"
+
+    def _update(self) -> bytes:
+        return self._totals.update()
 
     async def send_news(self) -> None:
         totals = self._totals
@@ -112,7 +131,7 @@ class TotalsTopic(Topic):
         if totals.must_snapshot:
             for subscription in self.subscriptions:
                 self.fall_behind(subscription)
-        update = Message("update", totals.update())
+        update = Message("update", self._update())
         totals.settle()
         self.put_to_all(update)
         if self._oldest < math.inf:
@@ -124,3 +143,55 @@ class TotalsTopic(Topic):
         for subscription in self.ready_laggards():
             self.put(subscription, snapshot)
             del self.behind[subscription]
+
+
+class CountsTopic(TotalsTopic):
+    """One subject's totals of several types: every message has all of them, of one moment.
+
+    A viewer may have its answers in its own time: `hold`, do something that counts, `show`.
+    """
+
+    def __init__(self, key: CountsKey, *args: Any, **options: Any) -> None:
+        super().__init__(key, *args, **options)
+        #: What each viewer was told last: an update may say what a snapshot has said already.
+        self._told: dict[Subscription, bytes] = {}
+
+    def hold(self, subscription: Subscription) -> None:
+        """Tell a viewer nothing until `show`."""
+        subscription.admitted = False
+        self.behind[subscription] = None
+        self._told.pop(subscription, None)
+
+    def show(self, subscription: Subscription) -> None:
+        """Tell a viewer at once how things stand, be it news or not."""
+        subscription.admitted = True
+        if subscription.viewer.clogged:
+            self.fall_behind(subscription)
+        else:
+            self.behind.pop(subscription, None)
+            self.put(subscription, Message("snapshot", self._totals.snapshot()))
+
+    def put(self, subscription: Subscription, message: Message) -> None:
+        if self._told.get(subscription) != message.rest:
+            self._told[subscription] = message.rest
+            super().put(subscription, message)
+
+    def remove(self, subscription: Subscription) -> None:
+        super().remove(subscription)
+        self._told.pop(subscription, None)
+
+    def _counts_in(self, change: Change) -> Iterable[tuple[str, int]]:
+        for type_ in self.key.types & change.totals.keys():
+            if (n := change.totals[type_].get(self.key.subject)) is not None:
+                yield type_, n
+
+    async def _read(self) -> bytes:
+        project, subject, types = self.key
+        document: bytes = await self._database.value("watch_types", project, list(types), subject)
+        return document
+
+    def _name(self) -> str:
+        return f"counts of {self.key.subject}"
+
+    def _update(self) -> bytes:
+        return self._totals.snapshot()

@@ -3,6 +3,12 @@ SELECT k.id, k.project, p.name AS project_name, k.name, k.role, k.hash, k.origin
 FROM keys k JOIN projects p ON p.id = k.project
 WHERE k.hash = $1 AND k.revoked_at IS NULL;
 
+-- name: keys_by_origin
+SELECT k.id, k.project, p.name AS project_name, k.name, k.role, k.hash, k.origins
+FROM keys k JOIN projects p ON p.id = k.project
+WHERE $1 = ANY(k.origins) AND k.role = 'write' AND k.revoked_at IS NULL
+ORDER BY k.id;
+
 -- name: create_project
 INSERT INTO projects (name) VALUES ($1) ON CONFLICT (name) DO NOTHING;
 
@@ -49,6 +55,14 @@ SELECT json_build_object(
     'cells', (SELECT coalesce(json_agg(json_build_array(subject, slot, n)), '[]')
               FROM totals WHERE project = $1 AND type = $2
               AND subject_key = ANY(SELECT md5(s)::uuid FROM unnest($3::text[]) AS s))
+)::text;
+
+-- name: watch_types
+-- The same for one subject ($3) of several types ($2): counts by type.
+SELECT json_build_object(
+    'positions', (SELECT coalesce(json_object_agg(slot, seq), '{}') FROM slots WHERE project = $1),
+    'cells', (SELECT coalesce(json_agg(json_build_array(type, slot, n)), '[]')
+              FROM totals WHERE project = $1 AND type = ANY($2) AND subject_key = md5($3)::uuid)
 )::text;
 
 -- name: total
@@ -147,6 +161,11 @@ sized AS (
 )
 SELECT id, version, updated_at, value, found = $4 OR found > max(nth) OVER () AS more
 FROM sized WHERE before < $5 ORDER BY id;
+
+-- name: known_item_keys
+-- Which of some names are keys of a project's items.
+SELECT name FROM unnest($2::text[]) AS name
+WHERE EXISTS (SELECT FROM items WHERE project = $1 AND key = name) ORDER BY name;
 
 -- name: items_by_id
 SELECT id, version, updated_at, value::text AS value FROM items
