@@ -24,6 +24,7 @@ What else can be asked:
 
     stats         GET /v1/stats: totals and series
     items         /v1/items: keyed values that change
+    page_views    GET /v1/pages: views of pages and articles, and referrers
     verify        GET /v1/verify: do log, counts and viewers agree?
 
 Older systems' clients work as they are, by translation (protocols/):
@@ -32,6 +33,10 @@ Older systems' clients work as they are, by translation (protocols/):
     colour        format 1: stats, whole lists pushed       -> colour_socket, colour_wires
     results       format 2: Rails, ActionCable              -> cable, channels
     websocket     what their websockets have in common
+    ws            /ws: who is it, by a name or the first message?   -> websocket
+    views         format 3, page views for a blog                   -> hosts
+    item_socket   format 4, items as DynamoDB writes them
+    collector     format 5, clicks and page views with HTTP Basic
 
 Around it:
 

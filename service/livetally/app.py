@@ -25,14 +25,19 @@ from .items import Items
 from .listener import Listener
 from .live import Live
 from .metrics import CONTENT_TYPE, Metrics
+from .page_views import PageViews
 from .pages import Pages
 from .partitions import run_partitions
 from .protocols.actions import Shape
 from .protocols.cable import Cable
+from .protocols.collector import Collector, hello_or
 from .protocols.colour import Colour
 from .protocols.colour_socket import ColourSocket
+from .protocols.item_socket import ItemSocket
 from .protocols.paths import OlderPaths, legible
 from .protocols.results import Results
+from .protocols.views import Views
+from .protocols.ws import Dispatcher
 from .publisher import Change, ItemsChanged, Publisher, changes
 from .sse import ServerSentEvents
 from .stats import Stats
@@ -107,11 +112,19 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
     ingest = Ingest(auth, batcher, paths.take)
     rails_ingest = Ingest(auth, batcher, paths.take_rails)
     items = Items(auth, database, announce, origin)
+    page_views = PageViews(auth, database)
+    collector = Collector(auth, batcher, database)
+    older = Dispatcher(
+        auth,
+        connections,
+        health,
+        ItemSocket(auth, database, connections),
+        Views(auth, batcher, connections),
+        colour_socket,
+        config.viewer_buffer_bytes,
+    )
     verify = Verify(auth, database, hub)
     pages = Pages(config.pages_dir, auth, config.page_write_key, config.page_read_key)
-
-    async def ws(request: web.Request) -> web.WebSocketResponse:
-        return await colour_socket.handle_ws(request, health, config.viewer_buffer_bytes)
 
     async def metrics_text(request: web.Request) -> web.Response:
         return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE})
@@ -136,6 +149,7 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
         [
             web.post("/v1/events", legible(ingest.post_events)),
             web.get("/v1/stats", legible(paths.get_stats)),
+            web.get("/v1/pages", page_views.get_pages),
             web.get("/v1/verify", verify.get_verify),
             web.get("/v1/live", live.handle),
             web.get("/v1/live/sse", sse.handle),
@@ -152,10 +166,11 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
             web.get("/{version:v[23]}/events/cable", cable.handle),
             # Until /ws is told apart by its first message: protocols.ws takes this line's place.
             web.get("/ws", ws),
+            web.get("/v1/pages", page_views.get_pages),
             web.get("/healthz", healthz),
             web.get("/readyz", readyz),
             web.get("/metrics", metrics_text),
-            web.get("/", pages.home),
+            web.get("/", hello_or(pages.home)),
             web.get("/page.json", pages.page_json),
             web.get("/assets/{name}", pages.asset),
         ]

@@ -21,9 +21,12 @@ LAYERS = """
     app
     cable colour_socket paths
     channels colour_wires
-    colour results actions websocket
+    colour results actions
+    ws
+    collector item_socket views
+    hosts websocket
     items
-    ingest live sse stats verify pages listener partitions
+    ingest live sse stats page_views verify pages listener partitions
     connections topics
     auth batcher hub edge
     feed items_topic totals_topic

@@ -8,4 +8,8 @@ None has a store, a counter or a fan-out of its own.
 
     colour          format 1: stats                      -> colour_socket, colour_wires
     results         format 2: results                    -> cable, channels
+    views           format 3: page views                 -> hosts
+    item_socket     format 4: items
+    collector       format 5: clicks and page views over HTTP Basic
+    ws              /ws: who is it, by a name or by the first message?
 """

@@ -1,0 +1,165 @@
+"""GET /v1/pages: how often pages and articles were viewed, and where their readers came from.
+
+A view is up to five events, counted by one commit. All of them are ordinary events, which anybody
+may send, ask for and watch:
+
+    page_view              the page: `/`, `about`, `contact`, `post`, or another page's path
+    unique_page_view       the same, if the page was not just loaded again
+    article_view           the article's id
+    unique_article_view    the same, if the page was not just loaded again
+    referral               "host page": the referring host, and the page (an article's is `post:ID`)
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from .auth import Auth, key_in
+from .config import MAX_SUBJECTS
+from .database import Database
+from .edge import json_response
+from .errors import BadRequest, Unprocessable
+from .events import Moment, Subject, plainly
+from .keys import Role
+
+PAGE_VIEW, UNIQUE_PAGE_VIEW = "page_view", "unique_page_view"
+ARTICLE_VIEW, UNIQUE_ARTICLE_VIEW = "article_view", "unique_article_view"
+REFERRAL = "referral"
+
+_MINUTE = timedelta(minutes=1)
+
+
+class Query(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
+    """The parameters of a request."""
+
+    page: Subject | None = None
+    article: Subject | None = None
+    top: Annotated[int, Meta(ge=1, le=MAX_SUBJECTS)] = 100
+    from_: Moment | None = None
+    to: Moment | None = None
+    api_key: str | None = None
+
+
+class PageViews:
+    """What can be asked about page views."""
+
+    def __init__(self, auth: Auth, database: Database) -> None:
+        self._auth = auth
+        self._database = database
+
+    async def get_pages(self, request: web.Request) -> web.Response:
+        """The most viewed pages and articles and their referrers; or one page's, or one's of both.
+
+        `from` is rounded down and `to` up to whole minutes: no count is a part of one.
+        """
+        key = await self._auth.find(key_in(request.headers) or request.query.get("api_key"))
+        key.require(Role.READ, request.headers.get("Origin"))
+        query = _parse(request)
+        period = _period(query)
+        answer: dict[str, Any] = {}
+        if period is not None:
+            answer = {"from": period[0], "to": period[1]}
+        if query.article is None:
+            answer |= await self._views(
+                key.project, (PAGE_VIEW, UNIQUE_PAGE_VIEW), "page", query.page, query.top, period
+            )
+        if query.page is None:
+            articles = await self._views(
+                key.project,
+                (ARTICLE_VIEW, UNIQUE_ARTICLE_VIEW),
+                "article",
+                query.article,
+                query.top,
+                period,
+            )
+            answer |= articles if query.article else {"articles": articles["articles"]}
+        of = query.page if query.article is None else f"post:{query.article}"
+        answer["referrers"] = await self._referrers(key.project, of, query.top, period)
+        return json_response(answer)
+
+    async def _views(
+        self,
+        project: int,
+        types: tuple[str, str],
+        what: str,
+        one: str | None,
+        top: int,
+        period: "_Period | None",
+    ) -> dict[str, Any]:
+        rows = await self._rows(project, types, one, None, top, period)
+        return {
+            "total": rows[0]["all_total"] if rows else 0,
+            "unique": rows[0]["all_unique"] if rows else 0,
+            f"{what}s": [
+                {what: row["subject"], "total": row["total"], "unique": row["unique"]}
+                for row in rows
+            ],
+        }
+
+    async def _referrers(
+        self, project: int, page: str | None, top: int, period: "_Period | None"
+    ) -> list[dict[str, Any]]:
+        rows = await self._rows(project, (REFERRAL, ""), None, page, top, period)
+        found = []
+        for row in rows:
+            host, _, of = row["subject"].partition(" ")
+            found.append({"host": host, "page": of, "total": row["total"]})
+        return found
+
+    async def _rows(
+        self,
+        project: int,
+        types: tuple[str, str],
+        subject: str | None,
+        page: str | None,
+        top: int,
+        period: "_Period | None",
+    ) -> list[dict[str, Any]]:
+        asked = (project, *types, top, subject, page)
+        if period is None:
+            return await self._database.rows("page_views", *asked)
+        return await self._database.rows("page_views_between", *asked, *period)
+
+
+_Period = tuple[datetime | None, datetime]
+
+
+def _parse(request: web.Request) -> Query:
+    given = dict(request.query)
+    if len(given) < len(request.query):
+        raise BadRequest("A parameter is given twice.")
+    if any("\0" in value for value in given.values()):
+        raise BadRequest("No page has the character U+0000: it can't be stored.")
+    try:
+        query = msgspec.convert(given, Query, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadRequest(plainly(str(error)).replace("Object", "The query")) from None
+    if query.page is not None and query.article is not None:
+        raise BadRequest("Ask for a `page` or for an `article`.")
+    return query
+
+
+def _period(query: Query) -> _Period | None:
+    """From when until when, in whole minutes; None: ever."""
+    if query.from_ is None and query.to is None:
+        return None
+    start = _round_down(query.from_) if query.from_ is not None else None
+    to = query.to or datetime.now(UTC)
+    end = _round_down(to)
+    try:
+        end = end if end == to else end + _MINUTE
+    except OverflowError:
+        raise Unprocessable("That time is too far away.") from None
+    if start is not None and not start < end:
+        raise Unprocessable("`from` must be before `to`.")
+    return start, end
+
+
+def _round_down(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC).replace(second=0, microsecond=0)
+    except OverflowError:
+        raise Unprocessable("That time is too far away.") from None

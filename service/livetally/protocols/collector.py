@@ -1,0 +1,238 @@
+"""Format 5, an event collector: HTTP with Basic authentication, one login for everything.
+
+    POST /button/click   {"session_id","button_id"}               {"message":"Received"}
+    POST /web/page_view  {"url","session_id","referral_url"?,"ipaddress"?,"useragent"?}
+    GET  /button/click/count?button_id=                           {"count":5}
+    GET  /web/page_view/count?url=
+    GET  /               {"message":"Hello World"}, unless HTML is asked for
+
+They are native events of the types `button_click` and `page_view`; the subject is the button or the
+address. The optional fields are kept as properties. `id` (ours, optional) makes a retry safe.
+
+The user is the project's name, the password one of its keys: an admin key does what the old login
+did; one that may only write, or only read, gets 403 for the other half. Wrong ones get 403 as well,
+missing or malformed ones 401. What is wrong with a body or a query is said as FastAPI did.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import hdrs, web
+
+from ..auth import Auth, Key
+from ..batcher import Batcher
+from ..database import Database
+from ..edge import error_response, json_response
+from ..errors import LivetallyError, MalformedJson, MissingKey, UnknownKey, WrongRole
+from ..events import check, check_value, new_id
+from ..frames import message
+from ..ingest import read_body
+from ..keys import Role
+from ..page_views import PAGE_VIEW
+
+BUTTON_CLICK = "button_click"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Problem = dict[str, Any]
+
+# What each field takes: (name, longest, whether it must be there).
+_ID = ("id", 128, False)
+_CLICK = (("session_id", 128, True), ("button_id", 1024, True), _ID)
+_VIEW = (
+    ("url", 1024, True),
+    ("session_id", 128, True),
+    ("referral_url", 4096, False),
+    ("ipaddress", 256, False),
+    ("useragent", 4096, False),
+    _ID,
+)
+
+
+class Invalid(Exception):
+    """A body or a query that isn't as it should be."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__()
+        self.problems = problems
+
+
+class WrongLogin(LivetallyError):
+    """The user must be a project, and the password one of its keys."""
+
+    status = 403
+    code = "wrong_login"
+
+
+class Collector:
+    """The old collector's routes."""
+
+    def __init__(self, auth: Auth, batcher: Batcher, database: Database) -> None:
+        self._auth = auth
+        self._batcher = batcher
+        self._database = database
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/button/click", answering(self.click)),
+            web.get("/button/click/count", answering(self.clicks)),
+            web.post("/web/page_view", answering(self.view)),
+            web.get("/web/page_view/count", answering(self.views)),
+        ]
+
+    async def click(self, request: web.Request) -> web.Response:
+        return await self._count(request, BUTTON_CLICK, "button_id", _CLICK)
+
+    async def view(self, request: web.Request) -> web.Response:
+        return await self._count(request, PAGE_VIEW, "url", _VIEW)
+
+    async def clicks(self, request: web.Request) -> web.Response:
+        return await self._total(request, BUTTON_CLICK, "button_id")
+
+    async def views(self, request: web.Request) -> web.Response:
+        return await self._total(request, PAGE_VIEW, "url")
+
+    async def _count(
+        self, request: web.Request, type_: str, subject: str, fields: tuple[Any, ...]
+    ) -> web.Response:
+        key = await self._enter(request, Role.WRITE)
+        sent = _parse(await read_body(request), fields)
+        event = {
+            "id": sent.pop("id", None) or new_id(),
+            "type": type_,
+            "subject": sent.pop(subject),
+            "session": sent.pop("session_id") or None,
+            "properties": sent,
+        }
+        parsed = check([message(event)], key.project)
+        if parsed.rejected:
+            raise Invalid(_problem("body", (), parsed.rejected[0].message, "value_error"))
+        await self._batcher.take(parsed)
+        return json_response({"message": "Received"})
+
+    async def _total(self, request: web.Request, type_: str, name: str) -> web.Response:
+        key = await self._enter(request, Role.READ)
+        if name not in request.query:
+            raise Invalid(_problem("query", (name,), "field required", "value_error.missing"))
+        subject = request.query[name]
+        if not subject or "\0" in subject:  # no event has it; '' would be the total of all
+            return json_response({"count": 0})
+        count = await self._database.value("total", key.project, type_, subject)
+        return json_response({"count": count})
+
+    async def _enter(self, request: web.Request, role: Role) -> Key:
+        """Raises MissingKey, WrongLogin, WrongRole, ForeignOrigin, or DatabaseUnavailable."""
+        user, password = _login(request.headers.get(hdrs.AUTHORIZATION, ""))
+        try:
+            key = await self._auth.find(password)
+        except (MissingKey, UnknownKey):
+            raise WrongLogin from None
+        if key.project_name != user:
+            raise WrongLogin
+        try:
+            key.require(role, request.headers.get("Origin"))
+        except WrongRole as error:
+            raise WrongRole(f"{error.message} An admin key does both.") from None
+        return key
+
+
+def hello_or(page: Handler) -> Handler:
+    """`GET /`: the page for browsers, and for the rest what the old collector said."""
+
+    async def home(request: web.Request) -> web.StreamResponse:
+        accept = request.headers.get(hdrs.ACCEPT, "").lower()
+        asks_for_html = "text/html" in accept or "text/*" in accept
+        response = (
+            await page(request) if asks_for_html else json_response({"message": "Hello World"})
+        )
+        response.headers[hdrs.VARY] = hdrs.ACCEPT
+        return response
+
+    return home
+
+
+def answering(handler: Handler) -> Handler:
+    """Say what is wrong in the old system's form, `detail`."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Invalid as invalid:
+            return json_response({"detail": invalid.problems}, 422)
+        except MalformedJson as error:
+            problem = _problem("body", (0,), error.message, "value_error.jsondecode")
+            return json_response({"detail": [problem]}, 422)
+        except LivetallyError as error:
+            response = error_response(error)
+            response.body = message({"detail": error.message, **error.as_json()})
+            if error.status == 401:
+                response.headers[hdrs.WWW_AUTHENTICATE] = "Basic"
+            return response
+
+    return answer
+
+
+def _login(header: str) -> tuple[str, str]:
+    """User and password. Raises MissingKey."""
+    scheme, _, credentials = header.strip().partition(" ")
+    try:
+        text = base64.b64decode(credentials.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        text = ""
+    user, colon, password = text.partition(":")
+    if scheme.lower() != "basic" or not colon:
+        raise MissingKey("Log in with HTTP Basic: the project's name and one of its keys.")
+    return unquote(user), unquote(password)
+
+
+def _parse(body: bytes, fields: tuple[Any, ...]) -> dict[str, Any]:
+    """The known fields of a body; others are ignored. Raises Invalid, MalformedJson."""
+    if not body.strip():
+        raise Invalid(_problem("body", (), "field required", "value_error.missing"))
+    try:
+        check_value(body, len(body))
+        sent = json.loads(body)
+    except MalformedJson:
+        raise
+    except LivetallyError as error:
+        raise Invalid(_problem("body", (), error.message, "value_error")) from None
+    if not isinstance(sent, dict):
+        raise Invalid(_problem("body", (), "value is not a valid dict", "type_error.dict"))
+    found: dict[str, Any] = {}
+    problems = []
+    for name, longest, required in fields:
+        value = sent.get(name)
+        if (wrong := _wrong(name in sent, value, longest, required)) is not None:
+            problems.append(_problem("body", (name,), *wrong))
+        elif value is not None:
+            found[name] = value
+    for name in ("url", "button_id"):
+        if found.get(name) == "":
+            text = "ensure this value has at least 1 characters"
+            problems.append(_problem("body", (name,), text, "value_error.any_str.min_length"))
+    if problems:
+        raise Invalid(*problems)
+    return found
+
+
+def _wrong(given: bool, value: Any, longest: int, required: bool) -> tuple[str, str] | None:
+    """What is wrong with a field: a message and its kind."""
+    if required and not given:
+        return "field required", "value_error.missing"
+    if value is None:
+        if required:
+            return "none is not an allowed value", "type_error.none.not_allowed"
+        return None
+    if not isinstance(value, str):
+        return "str type expected", "type_error.str"
+    if len(value) > longest:
+        text = f"ensure this value has at most {longest} characters"
+        return text, "value_error.any_str.max_length"
+    return None
+
+
+def _problem(place: str, names: tuple[str | int, ...], text: str, kind: str) -> Problem:
+    return {"loc": [place, *names], "msg": text, "type": kind}

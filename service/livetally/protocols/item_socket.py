@@ -1,0 +1,172 @@
+"""Format 4, real-time items: connect to `/ws?vehicle-id=3`, and be sent the item as it changes.
+
+    < {"vehicle-id":{"S":"3"},"lat":{"N":"41.4"},"tags":{"L":[…]},"on":{"BOOL":true}}
+
+What comes first is the current value. Attributes are typed as in DynamoDB; numbers are the text
+that was stored. A value that is no object is the attribute `value`. Nothing is sent of an item
+that is removed, and what clients send is ignored.
+
+A name in the query is an item's key if it looks like one; where some of several are keys of the
+project's items, those are. Without any the headers are looked at: there, only what is a key of the
+project's items counts, and never a header that every request may have (an item key called `host`
+has to be given in the query).
+"""
+
+import json
+import logging
+import re
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from ..auth import Auth, Key
+from ..config import MAX_SUBSCRIPTIONS
+from ..connections import Connections
+from ..database import Database
+from ..errors import BadRequest, MissingKey
+from ..frames import websocket_text
+from ..item import ItemId
+from ..items_topic import ItemsKey
+from ..keys import Role
+from .websocket import Socket
+
+log = logging.getLogger(__name__)
+
+_ITEM_KEY = re.compile(r"[A-Za-z][A-Za-z-]{2,49}")
+#: What browsers, libraries and proxies send with any request, and our own.
+_ORDINARY = re.compile(
+    "(accept|sec|x|cf|access|if|proxy|content|upgrade|cloudfront)-.*"
+    "|accept|authorization|cache-control|connection|cookie|date|dnt|expect|forwarded|from|host"
+    "|origin|keep-alive|pragma|priority|range|referer|te|trailer|transfer-encoding|true-client-ip"
+    "|upgrade|user-agent|via|traceparent|tracestate|baggage|warning|purpose",
+    re.IGNORECASE,
+)
+
+_Named = list[tuple[str, str]]
+
+
+class ItemSocket:
+    """Finds out which items are asked for, and watches them."""
+
+    def __init__(self, auth: Auth, database: Database, connections: Connections) -> None:
+        self._auth = auth
+        self._database = database
+        self._connections = connections
+
+    async def asked(self, request: web.Request, key: Key | None) -> list[ItemsKey]:
+        """The items that the request names; none if it speaks another format.
+
+        Raises BadRequest with what is missing, MissingKey, WrongRole, or DatabaseUnavailable.
+        """
+        named = [pair for pair in request.query.items() if _ITEM_KEY.fullmatch(pair[0])]
+        if named:
+            named = await self._named_in_query(request, key, named)
+        elif key is not None:
+            named = await self._named_in_headers(request, key)
+            if not named and key.role is Role.READ:  # no other format has a use for it here
+                raise BadRequest(
+                    "No item is named: connect to /ws?KEY=ID, like /ws?vehicle-id=3; a key is"
+                    " 3-50 letters and hyphens."
+                )
+        if not named:
+            return []
+        if key is None:
+            raise MissingKey
+        key.require(Role.READ, request.headers.get("Origin"))
+        if len(named) > MAX_SUBSCRIPTIONS:
+            raise BadRequest(f"A connection watches {MAX_SUBSCRIPTIONS} items at most.")
+        return [ItemsKey(key.project, name, _checked(name, id)) for name, id in named]
+
+    async def serve(self, socket: Socket, items: list[ItemsKey]) -> None:
+        """Send them and what changes. Raises DatabaseUnavailable."""
+        socket.viewer.wire = wire
+        for number, item in enumerate(dict.fromkeys(items)):
+            await self._connections.subscribe(socket, number, item, None)
+
+    async def _named_in_query(self, request: web.Request, key: Key | None, named: _Named) -> _Named:
+        if key is None:
+            # A page that may send page views by its origin has a query of its own, perhaps.
+            try:
+                project = (await self._auth.find_by_origin(request.headers.get("Origin"))).project
+            except MissingKey:
+                for name, id in named:
+                    _checked(name, id)
+                raise MissingKey from None
+        else:
+            project = key.project
+        known = await self._known(project, named)
+        reads = key is not None and key.role is not Role.WRITE
+        return known or (named if reads else [])
+
+    async def _named_in_headers(self, request: web.Request, key: Key) -> _Named:
+        named = [
+            (str(name), value)  # aiohttp has a kind of string of its own there
+            for name, value in request.headers.items()
+            if _ITEM_KEY.fullmatch(name) and not _ORDINARY.fullmatch(name)
+        ]
+        if not named:
+            return []
+        # Proxies may write a header's name in small letters.
+        return await self._known(key.project, named + [(name.lower(), id) for name, id in named])
+
+    async def _known(self, project: int, named: _Named) -> _Named:
+        rows = await self._database.rows("known_item_keys", project, [name for name, _ in named])
+        names = {row["name"] for row in rows}
+        return [pair for pair in named if pair[0] in names]
+
+
+def _checked(name: str, id: str) -> str:
+    if not id:
+        raise BadRequest(f"`{name}` has no value: give it the id of an item, like {name}=3.")
+    try:
+        id.encode()
+        return msgspec.convert(id, ItemId)
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        raise BadRequest(f"`{name}`: an item's id is 1-128 characters.") from None
+
+
+class _Number(str):
+    """A number as it was written."""
+
+
+def wire(payload: bytes, position: bytes | None = None) -> bytes:
+    """A message of the hub as frames of this format, one an item; nothing for anything else."""
+    try:
+        said = json.loads(payload, parse_int=_Number, parse_float=_Number)
+        values = [item for item in said.get("items", []) if not item.get("removed")]
+        return b"".join(websocket_text(_encode(attributes(item))) for item in values)
+    except (ValueError, RecursionError) as error:  # plain SQL can write what the API refuses
+        log.warning("an item can't be shown as DynamoDB writes it: %s", error)
+        return b""
+
+
+def attributes(item: dict[str, Any]) -> dict[str, Any]:
+    """An item's attributes, its key first."""
+    value = item["value"]
+    fields = value if isinstance(value, dict) else {"value": value}
+    key = {item["key"]: {"S": item["id"]}}
+    return key | {name: typed(each) for name, each in fields.items() if name not in key}
+
+
+def typed(value: Any) -> dict[str, Any]:
+    """A value with its DynamoDB type; its numbers were read as `_Number`."""
+    match value:
+        case _Number():
+            return {"N": str(value)}
+        case str():
+            return {"S": value}
+        case bool():
+            return {"BOOL": value}
+        case None:
+            return {"NULL": True}
+        case list():
+            return {"L": [typed(each) for each in value]}
+    return {"M": {name: typed(each) for name, each in value.items()}}
+
+
+def _encode(value: object) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # half of a surrogate pair stays the escape that it was
+        return json.dumps(value, separators=(",", ":")).encode()
