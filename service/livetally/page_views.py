@@ -17,7 +17,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from .auth import Auth, key_in
+from .auth import Auth, key_of
 from .config import MAX_SUBJECTS
 from .database import Database
 from .edge import json_response
@@ -55,7 +55,7 @@ class PageViews:
 
         `from` is rounded down and `to` up to whole minutes: no count is a part of one.
         """
-        key = await self._auth.find(key_in(request.headers) or request.query.get("api_key"))
+        key = await self._auth.find(key_of(request))
         key.require(Role.READ, request.headers.get("Origin"))
         query = _parse(request)
         period = _period(query)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -175,6 +175,16 @@ class CountsTopic(TotalsTopic):
         if self._told.get(subscription) != message.rest:
             self._told[subscription] = message.rest
             super().put(subscription, message)
+
+    def put_to_all(
+        self, message: Message, skipped: Callable[[Subscription], None] | None = None
+    ) -> None:
+        for subscription in self.subscriptions.keys() - self.behind.keys():
+            if subscription.viewer.clogged:
+                self._metrics.frames_skipped.inc()
+                self.fall_behind(subscription)
+            else:
+                self.put(subscription, message)
 
     def remove(self, subscription: Subscription) -> None:
         super().remove(subscription)

@@ -9,13 +9,14 @@ closed with 1008.
 """
 
 import logging
+from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
 
-from ..auth import Auth, key_in
-from ..connections import Connections, error_message
+from ..auth import Auth, key_of
+from ..connections import Connection, Connections, error_message
 from ..errors import (
     BadRequest,
     DatabaseUnavailable,
@@ -27,24 +28,19 @@ from ..errors import (
 from ..frames import websocket_text
 from ..health import Health
 from .item_socket import ItemSocket
+from .views import Views
 from .websocket import Socket, accept, native, texts
 
 log = logging.getLogger(__name__)
 
 
-class Format(Protocol):
-    """A format that is told by its messages."""
+class Colour(Protocol):
+    """Format 1, as far as it matters here."""
 
-    async def receive(self, socket: Socket, text: str) -> None:
-        """A message. May set the viewer's wire. Raises LivetallyError: what is wrong with it."""
-
-
-class _First(msgspec.Struct):
-    action: Any = msgspec.UNSET
-    message: Any = msgspec.UNSET
-
-
-_first = msgspec.json.Decoder(_First)
+    async def serve(
+        self, connection: Connection, first: object, messages: AsyncIterator[str]
+    ) -> None:
+        """Serve a connection until its messages end; `first` is the first one, decoded."""
 
 
 class Dispatcher:
@@ -56,8 +52,8 @@ class Dispatcher:
         connections: Connections,
         health: Health,
         items: ItemSocket,
-        views: Format,
-        colour: Format | None,
+        views: Views,
+        colour: Colour | None,
         viewer_buffer_bytes: int,
     ) -> None:
         self._auth = auth
@@ -70,20 +66,23 @@ class Dispatcher:
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """GET /ws. What can be refused is refused before the handshake."""
-        text = key_in(request.headers) or request.query.get("api_key")
-        key = await self._auth.find(text) if text else None
-        if key is not None:
+        key = None
+        if key_of(request):
+            key = await self._auth.find(key_of(request))
             key.require(key.role, request.headers.get("Origin"))
         items = await self._items.asked(request, key)
         socket = await accept(request, Socket, self._health, self._viewer_buffer_bytes)
         socket.viewer.wire = wire
-        with self._connections.joined(socket):
+        self._connections.join(socket)
+        try:
             if key is not None:
                 socket.grant(key)
             if items:
                 await self._watch(socket, items)
             else:
                 await self._talk(socket)
+        finally:
+            self._connections.part(socket)
         return socket.response
 
     async def _watch(self, socket: Socket, items: list[Any]) -> None:
@@ -95,12 +94,18 @@ class Dispatcher:
             pass
 
     async def _talk(self, socket: Socket) -> None:
-        format_: Format | None = None
-        async for text in texts(socket, self._connections):
+        messages = texts(socket, self._connections)
+        is_blog = False
+        async for text in messages:
+            first = {} if is_blog else _object(text)
+            if "action" in first and self._colour is not None:
+                await self._colour.serve(socket, first, messages)
+                return
+            is_blog = is_blog or "message" in first
             try:
-                if format_ is None:
-                    format_ = self._told_by(text)
-                await format_.receive(socket, text)
+                if not is_blog:
+                    raise BadRequest('A JSON object with "message" or "action" is expected.')
+                await self._views.receive(socket, text)
             except (MissingKey, UnknownKey, ForeignOrigin) as error:
                 await self._connections.refuse(socket, error)
             except LivetallyError as error:
@@ -109,16 +114,14 @@ class Dispatcher:
                 log.exception("a message on /ws failed")
                 socket.viewer.send(error_message(LivetallyError()))
 
-    def _told_by(self, text: str) -> Format:
-        try:
-            first = _first.decode(text)
-        except (msgspec.DecodeError, RecursionError, UnicodeError):
-            raise BadRequest("The message is not a JSON object.") from None
-        if first.action is not msgspec.UNSET and self._colour is not None:
-            return self._colour
-        if first.message is not msgspec.UNSET:
-            return self._views
-        raise BadRequest('This message is not known: it has no "action" and no "message".')
+
+def _object(text: str) -> dict[str, Any]:
+    """A message's fields; none if it is no JSON object."""
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def wire(payload: bytes, position: bytes | None = None) -> bytes:
