@@ -35,10 +35,15 @@ async def watching(
         yield socket
 
 
-async def receive(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
-    message = await socket.receive(timeout=10)
-    assert message.type is aiohttp.WSMsgType.TEXT, message
-    return json.loads(message.data)
+async def receive(
+    socket: aiohttp.ClientWebSocketResponse, after: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The next message; values are absolute, so the one `after` which it is may come again."""
+    while True:
+        message = await socket.receive(timeout=10)
+        assert message.type is aiohttp.WSMsgType.TEXT, message
+        if (got := json.loads(message.data)) != after:
+            return got
 
 
 async def refused(service: Service, path: str, **headers: str) -> tuple[int, str]:
@@ -78,21 +83,23 @@ async def test_push_on_insert_and_change(service: Service) -> None:
     async with watching(service, "vehicle-id=3") as socket:
         await put(service, "vehicle-id/4", {"n": 0})
         await put(service, "vehicle-id/3", {"n": 1})
-        assert (await receive(socket))["n"] == {"N": "1"}
+        first = await receive(socket)
+        assert first["n"] == {"N": "1"}
         await put(service, "vehicle-id/3", {"n": 2})
-        assert (await receive(socket))["n"] == {"N": "2"}
+        assert (await receive(socket, first))["n"] == {"N": "2"}
 
 
 async def test_nothing_is_sent_of_a_removed_item(service: Service) -> None:
     """Only the native protocol announces it; when it is there again, that is sent."""
     await put(service, "vehicle-id/3", "x")
     async with watching(service, "vehicle-id=3") as socket, service.live() as live:
-        assert (await receive(socket))["value"] == {"S": "x"}
+        first = await receive(socket)
+        assert first["value"] == {"S": "x"}
         await live.subscribe(1, {"item": ["vehicle-id", "3"]})
         await delete(service, "vehicle-id/3")
         assert (await live.receive())["items"][0]["removed"]
         await put(service, "vehicle-id/3", "y")
-        assert (await receive(socket))["value"] == {"S": "y"}
+        assert (await receive(socket, first))["value"] == {"S": "y"}
 
 
 async def test_several_items_and_any_number_of_keys(service: Service) -> None:
@@ -102,8 +109,10 @@ async def test_several_items_and_any_number_of_keys(service: Service) -> None:
     await put(service, "Station/3", 3)
     path = "vehicle-id=3&vehicle-id=4&vehicle-id=4&Station=3"
     async with watching(service, path) as socket:
-        got = [await receive(socket) for _ in range(3)]
-    assert sorted(json.dumps(each, sort_keys=True) for each in got) == [
+        got: set[str] = set()
+        while len(got) < 3:
+            got.add(json.dumps(await receive(socket), sort_keys=True))
+    assert sorted(got) == [
         '{"Station": {"S": "3"}, "value": {"N": "3"}}',
         '{"value": {"N": "1"}, "vehicle-id": {"S": "3"}}',
         '{"value": {"N": "2"}, "vehicle-id": {"S": "4"}}',
@@ -142,10 +151,11 @@ async def test_a_key_is_required(service: Service) -> None:
         " SELECT id, 'vehicle-id', '3', '\"theirs\"' FROM projects WHERE name = 'other'",
     )
     async with watching(service, f"vehicle-id=3&api_key={other}") as socket:
-        assert (await receive(socket))["value"] == {"S": "theirs"}
+        first = await receive(socket)
+        assert first["value"] == {"S": "theirs"}
         await put(service, "vehicle-id/3", 2)
         query(service.database_url, "UPDATE items SET value = '\"new\"' WHERE project <> 1")
-        assert (await receive(socket))["value"] == {"S": "new"}
+        assert (await receive(socket, first))["value"] == {"S": "new"}
 
 
 async def test_a_header_that_is_also_an_item_key_confuses_nobody(service: Service) -> None:
@@ -196,8 +206,9 @@ async def test_rows_written_by_plain_sql_and_batches(service: Service) -> None:
         await put(service, "vehicle-id", [{"id": f"{n}", "value": n} for n in range(20)])
         for n, socket in enumerate(sockets):
             assert (await receive(socket))["value"] == {"N": f"{n}"}
+        seventh = {"vehicle-id": {"S": "7"}, "value": {"N": "7"}}
         query(service.database_url, "UPDATE items SET value = '{\"by\": \"psql\"}' WHERE id = '7'")
-        assert (await receive(sockets[7]))["by"] == {"S": "psql"}
+        assert (await receive(sockets[7], seventh))["by"] == {"S": "psql"}
 
 
 async def test_twenty_writers_at_once_end_at_the_latest(service: Service) -> None:
@@ -226,7 +237,8 @@ async def test_messages_of_the_client_are_not_part_of_it(service: Service) -> No
         await put(service, "vehicle-id/3", 1)
         assert (await receive(socket))["value"] == {"N": "1"}
         await socket.send_bytes(b"x")
-        assert (await socket.receive(timeout=10)).type is aiohttp.WSMsgType.CLOSE
+        while (await socket.receive(timeout=10)).type is not aiohttp.WSMsgType.CLOSE:
+            pass
         assert socket.close_code == 1003
 
 
@@ -278,9 +290,10 @@ async def test_a_value_that_only_sql_can_write_harms_nobody(service: Service) ->
                 " ON CONFLICT (project, key, id) DO UPDATE SET value = excluded.value",
                 value,
             )
-        assert await receive(socket) == {"van": {"S": "1"}, "a": {"S": "\ud800"}}
+        half = {"van": {"S": "1"}, "a": {"S": "\ud800"}}
+        assert await receive(socket) == half
         await put(service, "van/1", {"van": "not this", "value": 2})
-        assert await receive(socket) == {"van": {"S": "1"}, "value": {"N": "2"}}
+        assert await receive(socket, half) == {"van": {"S": "1"}, "value": {"N": "2"}}
 
 
 async def test_two_processes_show_each_others_items(database_url: str, redis_url: str) -> None:
@@ -343,7 +356,7 @@ async def test_a_plain_browser_websocket(service: Service) -> None:
             """(query) => {
               window.got = [];
               const socket = new WebSocket(location.origin.replace("http", "ws") + "/ws?" + query);
-              socket.onmessage = (event) => got.push(event.data);
+              socket.onmessage = (event) => got.at(-1) === event.data || got.push(event.data);
             }""",
             f"vehicle-id=3&api_key={service.keys[Role.READ]}",
         )

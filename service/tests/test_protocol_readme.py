@@ -42,4 +42,7 @@ async def test_examples_print_what_readme_says(service: Service, title: str) -> 
         assert shell.stdout
         printed = await asyncio.wait_for(shell.stdout.read(), 20)
         await shell.wait()
-        assert MOMENT.sub("…", printed.decode().strip()) == MOMENT.sub("…", line), command
+        # What is pushed is absolute: it may be said twice.
+        assert {MOMENT.sub("…", each) for each in printed.decode().splitlines()} == {
+            MOMENT.sub("…", line)
+        }, command
