@@ -36,7 +36,7 @@ Older systems' clients work as they are, by translation (protocols/):
     ws            /ws: who is it, by a name or the first message?   -> websocket
     views         format 3, page views for a blog                   -> hosts
     item_socket   format 4, items as DynamoDB writes them
-    collector     format 5, clicks and page views with HTTP Basic
+    collector     format 5, clicks and page views with HTTP Basic   -> detail
 
 Around it:
 

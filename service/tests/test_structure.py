@@ -24,7 +24,7 @@ LAYERS = """
     colour results actions
     ws
     collector item_socket views
-    hosts websocket
+    detail hosts websocket
     items
     ingest live sse stats page_views verify pages listener partitions
     connections topics

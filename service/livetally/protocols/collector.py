@@ -16,7 +16,6 @@ missing or malformed ones 401. What is wrong with a body or a query is said as F
 
 import base64
 import binascii
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
@@ -28,16 +27,16 @@ from ..batcher import Batcher
 from ..database import Database
 from ..edge import error_response, json_response
 from ..errors import LivetallyError, MalformedJson, MissingKey, UnknownKey, WrongRole
-from ..events import check, check_value, new_id
+from ..events import check, new_id
 from ..frames import message
 from ..ingest import read_body
 from ..keys import Role
 from ..page_views import PAGE_VIEW
+from .detail import Invalid, parse, problem
 
 BUTTON_CLICK = "button_click"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Problem = dict[str, Any]
 
 # What each field takes: (name, longest, whether it must be there).
 _ID = ("id", 128, False)
@@ -50,14 +49,6 @@ _VIEW = (
     ("useragent", 4096, False),
     _ID,
 )
-
-
-class Invalid(Exception):
-    """A body or a query that isn't as it should be."""
-
-    def __init__(self, *problems: Problem) -> None:
-        super().__init__()
-        self.problems = problems
 
 
 class WrongLogin(LivetallyError):
@@ -99,7 +90,7 @@ class Collector:
         self, request: web.Request, type_: str, subject: str, fields: tuple[Any, ...]
     ) -> web.Response:
         key = await self._enter(request, Role.WRITE)
-        sent = _parse(await read_body(request), fields)
+        sent = parse(await read_body(request), fields)
         event = {
             "id": sent.pop("id", None) or new_id(),
             "type": type_,
@@ -109,14 +100,14 @@ class Collector:
         }
         parsed = check([message(event)], key.project)
         if parsed.rejected:
-            raise Invalid(_problem("body", (), parsed.rejected[0].message, "value_error"))
+            raise Invalid(problem("body", (), parsed.rejected[0].message, "value_error"))
         await self._batcher.take(parsed)
         return json_response({"message": "Received"})
 
     async def _total(self, request: web.Request, type_: str, name: str) -> web.Response:
         key = await self._enter(request, Role.READ)
         if name not in request.query:
-            raise Invalid(_problem("query", (name,), "field required", "value_error.missing"))
+            raise Invalid(problem("query", (name,), "field required", "value_error.missing"))
         subject = request.query[name]
         if not subject or "\0" in subject:  # no event has it; '' would be the total of all
             return json_response({"count": 0})
@@ -163,8 +154,8 @@ def answering(handler: Handler) -> Handler:
         except Invalid as invalid:
             return json_response({"detail": invalid.problems}, 422)
         except MalformedJson as error:
-            problem = _problem("body", (0,), error.message, "value_error.jsondecode")
-            return json_response({"detail": [problem]}, 422)
+            wrong = problem("body", (0,), error.message, "value_error.jsondecode")
+            return json_response({"detail": [wrong]}, 422)
         except LivetallyError as error:
             response = error_response(error)
             response.body = message({"detail": error.message, **error.as_json()})
@@ -186,53 +177,3 @@ def _login(header: str) -> tuple[str, str]:
     if scheme.lower() != "basic" or not colon:
         raise MissingKey("Log in with HTTP Basic: the project's name and one of its keys.")
     return unquote(user), unquote(password)
-
-
-def _parse(body: bytes, fields: tuple[Any, ...]) -> dict[str, Any]:
-    """The known fields of a body; others are ignored. Raises Invalid, MalformedJson."""
-    if not body.strip():
-        raise Invalid(_problem("body", (), "field required", "value_error.missing"))
-    try:
-        check_value(body, len(body))
-        sent = json.loads(body)
-    except MalformedJson:
-        raise
-    except LivetallyError as error:
-        raise Invalid(_problem("body", (), error.message, "value_error")) from None
-    if not isinstance(sent, dict):
-        raise Invalid(_problem("body", (), "value is not a valid dict", "type_error.dict"))
-    found: dict[str, Any] = {}
-    problems = []
-    for name, longest, required in fields:
-        value = sent.get(name)
-        if (wrong := _wrong(name in sent, value, longest, required)) is not None:
-            problems.append(_problem("body", (name,), *wrong))
-        elif value is not None:
-            found[name] = value
-    for name in ("url", "button_id"):
-        if found.get(name) == "":
-            text = "ensure this value has at least 1 characters"
-            problems.append(_problem("body", (name,), text, "value_error.any_str.min_length"))
-    if problems:
-        raise Invalid(*problems)
-    return found
-
-
-def _wrong(given: bool, value: Any, longest: int, required: bool) -> tuple[str, str] | None:
-    """What is wrong with a field: a message and its kind."""
-    if required and not given:
-        return "field required", "value_error.missing"
-    if value is None:
-        if required:
-            return "none is not an allowed value", "type_error.none.not_allowed"
-        return None
-    if not isinstance(value, str):
-        return "str type expected", "type_error.str"
-    if len(value) > longest:
-        text = f"ensure this value has at most {longest} characters"
-        return text, "value_error.any_str.max_length"
-    return None
-
-
-def _problem(place: str, names: tuple[str | int, ...], text: str, kind: str) -> Problem:
-    return {"loc": [place, *names], "msg": text, "type": kind}
