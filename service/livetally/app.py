@@ -164,9 +164,9 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
             web.post("/{version:v[23]}/events", legible(rails_ingest.post_events, Shape.RAILS)),
             web.get("/{version:v[23]}/events", legible(results.get_events, Shape.RAILS)),
             web.get("/{version:v[23]}/events/cable", cable.handle),
-            # Until /ws is told apart by its first message: protocols.ws takes this line's place.
-            web.get("/ws", ws),
+            web.get("/ws", older.handle),
             web.get("/v1/pages", page_views.get_pages),
+            *collector.routes(),
             web.get("/healthz", healthz),
             web.get("/readyz", readyz),
             web.get("/metrics", metrics_text),

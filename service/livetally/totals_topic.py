@@ -196,7 +196,7 @@ class CountsTopic(TotalsTopic):
                 yield type_, n
 
     async def _read(self) -> bytes:
-        project, subject, types = self.key
+        project, subject, types = self.key.project, self.key.subject, self.key.types
         document: bytes = await self._database.value("watch_types", project, list(types), subject)
         return document
 

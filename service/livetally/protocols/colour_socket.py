@@ -18,7 +18,6 @@ from typing import Annotated
 from weakref import WeakValueDictionary
 
 import msgspec
-from aiohttp import web
 from msgspec import Meta
 
 from ..auth import Auth, Key
@@ -33,13 +32,11 @@ from ..errors import (
 )
 from ..events import plainly
 from ..frames import message, websocket_text
-from ..health import Health
 from ..hub import Hub
 from ..keys import Role
 from ..totals_topic import TotalsKey
 from .colour import ACTIONS, PROJECTS_S, Colour
 from .colour_wires import Cells, Lists, refusal
-from .websocket import Socket, accept, texts
 
 log = logging.getLogger(__name__)
 
@@ -94,20 +91,6 @@ class ColourSocket:
         finally:
             if bound.following:
                 bound.following.cancel()
-
-    async def handle_ws(
-        self, request: web.Request, health: Health, buffer_bytes: int
-    ) -> web.WebSocketResponse:
-        """GET /ws while no other system's websocket is served there; to be replaced by `ws`."""
-        socket = await accept(request, Socket, health, buffer_bytes)
-        self._connections.join(socket)
-        try:
-            messages = texts(socket, self._connections)
-            async for first in messages:
-                await self.serve(socket, first, messages)
-        finally:
-            self._connections.part(socket)
-        return socket.response
 
     async def _receive(self, bound: _Bound, value: object) -> None:
         connection = bound.connection
