@@ -17,6 +17,17 @@ export function retryAfter(header, now = Date.now()) {
   return Number.isNaN(wait) ? null : Math.min(Math.max(wait, 0), LONGEST_WAIT_MS);
 }
 
+/** How long a restarting server asks to stay away, in its close reason; 0 when it doesn't say. */
+export function reconnectAfter(reason) {
+  let wait;
+  try {
+    wait = JSON.parse(reason).reconnect_after_ms;
+  } catch {
+    return 0;
+  }
+  return Number.isFinite(wait) ? Math.min(Math.max(wait, 0), LONGEST_WAIT_MS) : 0;
+}
+
 /** The wait after a refused or failed request: never before the server's Retry-After. */
 export function waitBeforeRetry(attempt, response, { random = Math.random, ...limits } = {}) {
   const jittered = backoff(attempt, { random, ...limits });

@@ -1,4 +1,4 @@
-import { backoff } from "./backoff.js";
+import { backoff, reconnectAfter } from "./backoff.js";
 
 const TIMES = { readyWithin: 10_000, pingEvery: 20_000, pongWithin: 10_000, steadyAfter: 5_000 };
 const POLICY_VIOLATION = 1008;
@@ -93,7 +93,10 @@ export class Live {
 
   #closed({ code, reason }) {
     if (code === POLICY_VIOLATION) return this.#refused(reason);
-    this.#lost({ restarting: code === SERVICE_RESTART });
+    if (code === SERVICE_RESTART) {
+      return this.#lost({ restarting: true, atLeast: reconnectAfter(reason) });
+    }
+    this.#lost();
   }
 
   #refused(reason) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { backoff, retryAfter, waitBeforeRetry } from "../src/backoff.js";
+import { backoff, reconnectAfter, retryAfter, waitBeforeRetry } from "../src/backoff.js";
 
 const answer = (headers) => ({ headers: new Headers(headers) });
 
@@ -24,6 +24,14 @@ test("Retry-After is understood as seconds and as a date, and nonsense is no wis
   assert.equal(retryAfter("Sat, 21 Nov 2026 09:00:00 GMT", now), 0);
   assert.equal(retryAfter("soon", now), null);
   assert.equal(retryAfter(null, now), null);
+});
+
+test("a restarting server's wish is read from its close reason, and nonsense is none", () => {
+  assert.equal(reconnectAfter('{"reconnect_after_ms":850}'), 850);
+  for (const reason of ["", "The server restarts.", "null", '{"reconnect_after_ms":"9"}', "{}"]) {
+    assert.equal(reconnectAfter(reason), 0, reason);
+  }
+  assert.equal(reconnectAfter('{"reconnect_after_ms":-5}'), 0);
 });
 
 test("a retry never comes before the time that the server asked for", () => {
