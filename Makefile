@@ -28,7 +28,7 @@ VENV_BROKEN := $(shell test -x .venv/bin/python || echo always)
 NEEDS_WHEEL := import sys; sys.exit(sys.platform != "linux" or sys.version_info < (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-service test-frontend lint format lock bench browser clean clean-data always
+.PHONY: help run test test-service test-frontend lint format lock bench jitter browser clean clean-data always
 
 help:
 	@echo "make run [PORT=8080]  start everything here and print the address"
@@ -36,6 +36,7 @@ help:
 	@echo "make lint             ruff and mypy --strict"
 	@echo "make format           let ruff format and fix"
 	@echo "make bench            measure this machine"
+	@echo "make jitter           cut 2,000 viewers off, and see that they miss nothing"
 	@echo "make lock             pin dependencies again (make lock UPGRADE=1 takes newer ones)"
 	@echo "make clean            remove what was installed and built"
 	@echo "make clean-data       remove the counts that make run has kept"
@@ -63,6 +64,9 @@ format: .venv/.dev
 
 bench: .venv/.dev $(PAGE)
 	@exec .venv/bin/python loadtest/bench.py $(ARGS)
+
+jitter: .venv/.dev
+	@exec .venv/bin/python loadtest/jitter.py $(ARGS)
 
 browser:
 	@.ci/install-browser
