@@ -139,13 +139,10 @@ class FeedTopic(Topic):
             self._reading = False
 
     def _push(self, page: _Page) -> None:
-        for subscription in self.subscriptions.keys() - self.behind.keys():
-            if subscription.viewer.clogged:
-                self._metrics.frames_skipped.inc()
-                subscription.position = page.before
-                self.fall_behind(subscription)
-            else:
-                self.put(subscription, page.message)
+        def skipped(subscription: Subscription) -> None:
+            subscription.position = page.before
+
+        self.put_to_all(page.message, skipped)
 
     def _remember(self, page: _Page) -> None:
         self._recent.append(page)
