@@ -53,7 +53,7 @@ class Dispatcher:
         health: Health,
         items: ItemSocket,
         views: Views,
-        colour: Colour | None,
+        colour: Colour,
         viewer_buffer_bytes: int,
     ) -> None:
         self._auth = auth
@@ -98,7 +98,7 @@ class Dispatcher:
         is_blog = False
         async for text in messages:
             first = {} if is_blog else _object(text)
-            if "action" in first and self._colour is not None:
+            if "action" in first:
                 await self._colour.serve(socket, first, messages)
                 return
             is_blog = is_blog or "message" in first
