@@ -133,6 +133,18 @@ class Auth:
             raise MissingKey(f"No key, and the origin {origin} doesn't belong to just one project.")
         return found
 
+    async def find_given(self, request: web.Request) -> Key | None:
+        """The key that came with a websocket's request, of whatever role; None without one.
+
+        Raises what `find` does, or ForeignOrigin.
+        """
+        text = key_of(request)
+        if not text:
+            return None
+        key = await self.find(text)
+        key.require(key.role, request.headers.get("Origin"))
+        return key
+
     async def still_valid(self, key: Key) -> bool:
         """Whether a key found earlier is live. Raises DatabaseUnavailable."""
         cached = self._cache.get(key.hash)

@@ -24,7 +24,7 @@ import msgspec
 from aiohttp import WSMessage, WSMsgType, web
 from msgspec import Meta, Raw
 
-from .auth import Auth, Key, key_of
+from .auth import Auth, Key
 from .batcher import Batcher
 from .config import MAX_BODY_BYTES
 from .connections import CLOSE_TIMEOUT_S, Connection, Connections, error_message
@@ -130,11 +130,7 @@ class Live:
         """GET /v1/live. A key in the request that is no good is refused before the handshake."""
         if self._health.draining:
             raise ShuttingDown
-        origin = request.headers.get("Origin")
-        key = None
-        if key_of(request):
-            key = await self._auth.find(key_of(request))
-            key.require(key.role, origin)
+        key = await self._auth.find_given(request)
         socket = web.WebSocketResponse(
             autoping=False, compress=False, max_msg_size=MAX_BODY_BYTES, timeout=CLOSE_TIMEOUT_S
         )
@@ -143,7 +139,7 @@ class Live:
             return socket  # its client went during the handshake
         clock = asyncio.get_running_loop().time
         viewer = Viewer(request.transport, websocket_text, self._viewer_buffer_bytes, clock())
-        connection = _Websocket(socket, viewer, origin)
+        connection = _Websocket(socket, viewer, request.headers.get("Origin"))
         self._connections.join(connection)
         try:
             if key is not None:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
-from ..auth import Auth, key_of
+from ..auth import Auth
 from ..connections import Connection, Connections, error_message
 from ..errors import (
     BadRequest,
@@ -66,10 +66,7 @@ class Dispatcher:
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """GET /ws. What can be refused is refused before the handshake."""
-        key = None
-        if key_of(request):
-            key = await self._auth.find(key_of(request))
-            key.require(key.role, request.headers.get("Origin"))
+        key = await self._auth.find_given(request)
         items = await self._items.asked(request, key)
         socket = await accept(request, Socket, self._health, self._viewer_buffer_bytes)
         socket.viewer.wire = wire
