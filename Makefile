@@ -9,7 +9,8 @@ ARGS ?=
 UV := uv==0.13.8
 
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check
-LOCKS := service/requirements.txt service/requirements-local.txt service/requirements-dev.txt
+LOCKS := service/requirements.txt service/requirements-local.txt service/requirements-aws.txt \
+	service/requirements-dev.txt
 # The versions that frontend/package.json names.
 NODE_IS_NEW := const [a, b] = process.versions.node.split(".").map(Number); \
 	process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)
