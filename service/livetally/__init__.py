@@ -42,7 +42,7 @@ Around it:
 
     app           all wiring, in start order            serve     a process's life, and several
     ecs           hears early that a task is to stop
-    cli           the command `livetally`               config    LIVETALLY_*, read once
+    cli/          the command `livetally`               config    LIVETALLY_*, read once
     demo          `make run`: all on a laptop           local     Postgres and Redis from wheels
     database      connections, migrations               sql/      all SQL, named and commented
     keys          making, listing, revoking keys        logs      JSON lines

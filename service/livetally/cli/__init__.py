@@ -1,0 +1,21 @@
+"""The command `livetally`: a module for each group of commands, and what they have in common.
+
+    command     how a command is added, how it ends
+    server      serve, migrate, demo
+    keys        keys create, list, revoke
+
+Exit statuses: 0 done, 1 done in part, 2 not done, 130 stopped by Ctrl-C.
+"""
+
+from collections.abc import Sequence
+
+from . import keys, server
+from .command import run
+
+#: In the order of `livetally --help`. Each has `add(commands)`.
+_GROUPS = (server, keys)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status. What went wrong is one line on stderr."""
+    return run((group.add for group in _GROUPS), argv)
