@@ -42,7 +42,7 @@ class Key(msgspec.Struct, frozen=True):
 
     def require(self, role: Role, origin: str | None) -> None:
         """Raises WrongRole, or ForeignOrigin for a key that is bound to other origins."""
-        if self.role is not role and self.role is not Role.ADMIN:
+        if not self.role.allows(role):
             raise WrongRole(f"This needs a {role} key; {self.name!r} is a {self.role} key.")
         if self.origins and origin not in self.origins:
             raise ForeignOrigin

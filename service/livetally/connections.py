@@ -79,7 +79,7 @@ class Connection:
         if not self.keys:
             raise MissingKey('Send {"type":"auth","key":"…"} first.')
         for key in self.keys:
-            if key.role in (role, Role.ADMIN):
+            if key.role.allows(role):
                 return key
         raise WrongRole(f"This needs a {role} key.")
 

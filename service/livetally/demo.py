@@ -72,8 +72,7 @@ def _shell_settings(config: Config, demo: dict[str, str]) -> str:
     variables = {
         "LIVETALLY_DATABASE_URL": config.database_url,
         "LIVETALLY_REDIS_URL": config.redis_url,
-        "WRITE_KEY": demo["write_key"],
-        "READ_KEY": demo["read_key"],
+        **{f"{role}_key".upper(): demo[f"{role}_key"] for role in Role},
     }
     return f'export PATH="$PATH":{shlex.quote(programs)}\n' + "".join(
         f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()

@@ -16,7 +16,14 @@ class Role(StrEnum):
 
     WRITE = "write"
     READ = "read"
+    #: Both of these, for clients of older systems: they have one key for everything.
+    READ_WRITE = "read_write"
     ADMIN = "admin"
+
+    def allows(self, role: "Role") -> bool:
+        """Whether a key of this role may do what is for keys of that one."""
+        both = self is Role.READ_WRITE and role is not Role.ADMIN
+        return both or self in (role, Role.ADMIN)
 
 
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")

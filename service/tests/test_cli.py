@@ -87,19 +87,22 @@ async def test_keys_are_made_listed_and_revoked(
     assert write.startswith("lt_write_")
     assert "can't be shown again" in made.stderr
     read = keys("create", "--project", "shop", "--name", "page", "--role", "read").stdout.strip()
+    both = keys("create", "--project", "shop", "--name", "old", "--role", "read_write").stdout
     keys("create", "--project", "other", "--name", "web", "--role", "admin")
 
     async with serving(database_url, redis_url, {Role.WRITE: write, Role.READ: read}) as service:
         event = {"type": "click", "subject": "red"}
         assert (await service.post(event, origin="https://shop.example"))[0] == 200
-        assert (await service.stats(type="click"))["total"] == 1
+        assert (await service.post(event, key=both.strip()))[0] == 200
+        assert (await service.stats(both.strip(), type="click"))["total"] == 2
 
     listed = keys("list", "--project", "shop").stdout
     assert [line.split("\t") for line in listed.splitlines()] == [
         ["shop", "web", "write", "live", "https://shop.example"],
         ["shop", "page", "read", "live"],
+        ["shop", "old", "read_write", "live"],
     ]
-    assert len(keys("list").stdout.splitlines()) == 3
+    assert len(keys("list").stdout.splitlines()) == 4
     assert write not in keys("list").stdout
 
     again = keys("create", *about, "--role", "write")

@@ -18,6 +18,11 @@ import psutil
 import pytest
 from conftest import free_port
 
+from livetally.keys import Role
+
+#: PYTHONPATH: the code that is tested may not be the one that is installed.
+_INHERITED = ("PATH", "HOME", "PYTHONPATH")
+
 
 class Demo:
     """A `livetally demo` in a directory of its own."""
@@ -31,7 +36,7 @@ class Demo:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "livetally", "demo", "--port", str(self.port), *arguments],
                 cwd=home,
-                env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+                env={name: os.environ[name] for name in _INHERITED if name in os.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -131,7 +136,7 @@ def test_start_use_stop_and_start_again(demo: Callable[..., Demo]) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE((first.data_dir / "env").stat().st_mode) == 0o600
     made = first.file
-    assert made.keys() == {"url", "project", "write_key", "read_key", "admin_key"}
+    assert made.keys() == {f"{role}_key" for role in Role} | {"url", "project"}
     assert (made["url"], made["project"]) == (f"http://127.0.0.1:{first.port}", "demo")
     assert first.count("a", "b") == 2
     assert first.total() == 2
@@ -163,17 +168,21 @@ def test_a_shell_for_readme_examples(demo: Callable[..., Demo]) -> None:
         psql "$LIVETALLY_DATABASE_URL" -At -c "SELECT count(*) FROM events"
         livetally keys create --project shop --role read --name web >key
         livetally keys list --project shop
-        echo "$WRITE_KEY $READ_KEY"
+        echo "$WRITE_KEY $READ_KEY $READ_WRITE_KEY $ADMIN_KEY"
     """
     answer = subprocess.run(
         ["sh", "-e", "-c", script],
         cwd=one.home,
-        env={"PATH": os.defpath, "HOME": str(one.home)},
+        env={
+            "PATH": os.defpath,
+            "HOME": str(one.home),
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        },
         capture_output=True,
         text=True,
         check=True,
     )
-    keys = f"{one.file['write_key']} {one.file['read_key']}"
+    keys = " ".join(one.file[f"{role}_key"] for role in Role)
     assert answer.stdout.splitlines() == ["2", "shop\tweb\tread\tlive", keys]
 
 

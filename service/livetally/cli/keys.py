@@ -14,7 +14,7 @@ from .server import plainly_refused
 if TYPE_CHECKING:
     from ..database import Database
 
-_ROLES = ("write", "read", "admin")
+_ROLES = ("write", "read", "read_write", "admin")
 
 
 def add(commands: Any) -> None:
@@ -22,7 +22,9 @@ def add(commands: Any) -> None:
     subcommands = command.add_subparsers(required=True, metavar="COMMAND")
     command = add_command(subcommands, "create", _create, "make a key and print it, this once")
     command.add_argument("--project", required=True, help="made if it doesn't exist")
-    command.add_argument("--role", required=True, choices=_ROLES)
+    command.add_argument(
+        "--role", required=True, choices=_ROLES, help="what it may do; read_write: older clients"
+    )
     command.add_argument("--name", required=True, help="to know the key by, unique in the project")
     command.add_argument(
         "--origin",

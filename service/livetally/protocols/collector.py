@@ -9,9 +9,9 @@
 They are native events of the types `button_click` and `page_view`; the subject is the button or the
 address. The optional fields are kept as properties. `id` (ours, optional) makes a retry safe.
 
-The user is the project's name, the password one of its keys: an admin key does what the old login
-did; one that may only write, or only read, gets 403 for the other half. Wrong ones get 403 as well,
-missing or malformed ones 401. What is wrong with a body or a query is said as FastAPI did.
+The user is the project's name, the password one of its keys: a read_write key does what the old
+login did; one that may only write, or only read, gets 403 for the other half. Wrong ones get 403 as
+well, missing or malformed ones 401. What is wrong with a body or a query is said as FastAPI did.
 """
 
 import base64
@@ -126,7 +126,7 @@ class Collector:
         try:
             key.require(role, request.headers.get("Origin"))
         except WrongRole as error:
-            raise WrongRole(f"{error.message} An admin key does both.") from None
+            raise WrongRole(f"{error.message} A read_write key does both.") from None
         return key
 
 

@@ -96,7 +96,7 @@ class ItemSocket:
         else:
             project = key.project
         known = await self._known(project, named)
-        reads = key is not None and key.role is not Role.WRITE
+        reads = key is not None and key.role.allows(Role.READ)
         return known or (named if reads else [])
 
     async def _named_in_headers(self, request: web.Request, key: Key) -> _Named:
