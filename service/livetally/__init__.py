@@ -38,6 +38,11 @@ Older systems' clients work as they are, by translation (protocols/):
     item_socket   format 4, items as DynamoDB writes them
     collector     format 5, clicks and page views with HTTP Basic   -> detail
 
+Behind the scenes, `livetally worker` (workers/):
+
+    worker        all wiring of it, and how its loops end
+    queue         SQS in
+
 Around it:
 
     app           all wiring, in start order            serve     a process's life, and several
@@ -47,8 +52,9 @@ Around it:
     database      connections, migrations               sql/      all SQL, named and commented
     keys          making, listing, revoking keys        logs      JSON lines
     edge          around each request: id, CORS, errors as JSON
-    errors        every refusal and its status          metrics   /metrics
-    health        /healthz, /readyz, heartbeats         pages     the built front end
+    errors        every refusal and its status          metrics   what is counted
+    health        is it well? heartbeats                pages     the built front end
+    loops         background loops      operations    /healthz, /readyz, /metrics
     topics        what a client may ask to watch        viewer    writes to one connection
     frames        messages as bytes                     partitions   day partitions, made ahead
 

@@ -3,13 +3,9 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Iterable
-from typing import Any
+from collections.abc import AsyncIterator
 
 from aiohttp import web
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from . import edge
 from .auth import Auth
@@ -17,14 +13,15 @@ from .batcher import Batcher
 from .config import Config
 from .connections import Connections
 from .database import Database
-from .errors import DatabaseUnavailable
 from .health import Health
 from .hub import Hub
 from .ingest import Ingest
 from .items import Items
 from .listener import Listener
 from .live import Live
-from .metrics import CONTENT_TYPE, Metrics
+from .loops import FAILED, end, start
+from .metrics import Metrics
+from .operations import Operations
 from .page_views import PageViews
 from .pages import Pages
 from .partitions import run_partitions
@@ -38,16 +35,13 @@ from .protocols.paths import OlderPaths, legible
 from .protocols.results import Results
 from .protocols.views import Views
 from .protocols.ws import Dispatcher
-from .publisher import Change, ItemsChanged, Publisher, changes
+from .publisher import Change, ItemsChanged, Publisher, changes, connect_redis
 from .sse import ServerSentEvents
 from .stats import Stats
 from .store import Committed, Store
 from .verify import Verify
 
 log = logging.getLogger(__name__)
-
-#: Set when a background loop has died: the process should end, and be started again.
-FAILED: web.AppKey[asyncio.Event] = web.AppKey("FAILED", asyncio.Event)
 
 #: What is queued is committed within this time after the signal to stop.
 FLUSH_TIMEOUT_S = 12
@@ -62,15 +56,8 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
     metrics = Metrics()
     health = Health()
     database = Database(config.database_url, config.pool_size)
-    # No retries in the client: they would hold everything up for seconds when Redis is away, and
-    # nothing needs them.
-    once: dict[str, Any] = {
-        "socket_connect_timeout": 2,
-        "socket_timeout": 2,
-        "retry": Retry(NoBackoff(), 0),
-    }
-    redis = Redis.from_url(config.redis_url, **once)
-    listening_redis = Redis.from_url(config.redis_url, **once)
+    redis = connect_redis(config.redis_url)
+    listening_redis = connect_redis(config.redis_url)
     auth = Auth(database)
     origin = secrets.token_hex(8)
     publisher = Publisher(redis, metrics, health)
@@ -126,24 +113,6 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
     verify = Verify(auth, database, hub)
     pages = Pages(config.pages_dir, auth, config.page_write_key, config.page_read_key)
 
-    async def metrics_text(request: web.Request) -> web.Response:
-        return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE})
-
-    async def healthz(request: web.Request) -> web.Response:
-        stuck = health.alive()
-        return edge.json_response(
-            {"status": "stuck" if stuck else "alive", "reasons": stuck}, 503 if stuck else 200
-        )
-
-    async def readyz(request: web.Request) -> web.Response:
-        try:
-            await database.value("schema_version")
-            reason = None
-        except DatabaseUnavailable as error:
-            reason = error.message
-        report = health.report(reason)
-        return edge.json_response(report, 503 if report.status == "unavailable" else 200)
-
     app = web.Application(middlewares=[edge.middleware(metrics)])
     app.add_routes(
         [
@@ -167,9 +136,7 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
             web.get("/ws", older.handle),
             web.get("/v1/pages", page_views.get_pages),
             *collector.routes(),
-            web.get("/healthz", healthz),
-            web.get("/readyz", readyz),
-            web.get("/metrics", metrics_text),
+            *Operations(health, metrics, database).routes(),
             web.get("/", hello_or(pages.home)),
             web.get("/page.json", pages.page_json),
             web.get("/assets/{name}", pages.asset),
@@ -197,43 +164,21 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
 
     async def loops(app: web.Application) -> AsyncIterator[None]:
         nonlocal batching
-        batching = _start(app, "batcher", batcher.run())
+        batching = start(app, "batcher", batcher.run())
         tasks = [
             batching,
-            _start(app, "publisher", publisher.run()),
-            _start(app, "listener", listener.run()),
-            _start(app, "resync", hub.run_resync()),
-            _start(app, "flush", hub.run_flush()),
-            _start(app, "connections", connections.run_clock()),
-            _start(app, "cable", cable.run_pings()),
-            _start(app, "partitions", run_partitions(database, health)),
+            start(app, "publisher", publisher.run()),
+            start(app, "listener", listener.run()),
+            start(app, "resync", hub.run_resync()),
+            start(app, "flush", hub.run_flush()),
+            start(app, "connections", connections.run_clock()),
+            start(app, "cable", cable.run_pings()),
+            start(app, "partitions", run_partitions(database, health)),
         ]
         yield
-        await _end(tasks)
+        await end(tasks)
         await batcher.disconnect()
 
     app.cleanup_ctx.extend([clients, loops])
     app.on_shutdown.append(drain)
     return app
-
-
-def _start(app: web.Application, name: str, loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run a background loop. One that dies takes the process with it: half a service is a lie."""
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()):
-            log.critical("the %s loop died", name, exc_info=error)
-            app[FAILED].set()
-
-    task = asyncio.create_task(loop, name=name)
-    task.add_done_callback(ended)
-    return task
-
-
-async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel, and cancel again: a library that waits for a reply may swallow a cancellation."""
-    pending = {task for task in tasks if not task.done()}
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=0.2)

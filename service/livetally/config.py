@@ -87,6 +87,35 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     drain_s: Annotated[
         int, Meta(ge=0, le=25, description="On shutdown viewers are closed spread over this time")
     ] = 5
+    queue_url: Annotated[
+        str,
+        Meta(
+            pattern="^(https?://.+)?$",
+            description="SQS queue that the worker reads, as its `https://` URL; empty: none",
+        ),
+    ] = ""
+    dead_letter_queue_url: Annotated[
+        str,
+        Meta(
+            pattern="^(https?://.+)?$",
+            description="SQS queue that its refused messages end in, for `livetally replay`",
+        ),
+    ] = ""
+    queue_project: Annotated[
+        str,
+        Meta(
+            pattern="^([a-z0-9][a-z0-9_-]{0,62})?$",
+            description="Project of messages that come without a key; empty: those are refused",
+        ),
+    ] = ""
+    archive_url: Annotated[
+        str,
+        Meta(
+            pattern="^(s3://[^/]+.*|(file://)?/.*|[^:]*)$",
+            description="Where the worker archives events, `s3://bucket/prefix` or a directory;"
+            " empty: nowhere",
+        ),
+    ] = ""
     page_write_key: Annotated[
         str, Meta(description="A write key that the page at `/` gives to everybody; empty: it asks")
     ] = ""

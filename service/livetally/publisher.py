@@ -11,6 +11,8 @@ from collections import deque
 
 import msgspec
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from .health import Health, wait
@@ -23,6 +25,15 @@ QUEUE_SIZE = 1_000
 GATHER_S = 0.01
 #: Changes sent in one round trip.
 PIPELINE_SIZE = 100
+
+
+def connect_redis(url: str) -> Redis:
+    """A client that never tries again by itself: that would hold everything up for seconds when
+    Redis is away, and nothing needs it."""
+    client: Redis = Redis.from_url(
+        url, socket_connect_timeout=2, socket_timeout=2, retry=Retry(NoBackoff(), 0)
+    )
+    return client
 
 
 class ItemsChanged(msgspec.Struct, array_like=True, tag="items"):

@@ -22,8 +22,9 @@ from aiohttp import web
 from prometheus_client import multiprocess
 
 from . import ecs
-from .app import FAILED, create_app
+from .app import create_app
 from .config import Config
+from .loops import FAILED
 
 log = logging.getLogger(__name__)
 
@@ -92,15 +93,16 @@ def run(
     config: Config,
     sock: socket.socket,
     *,
+    make: Callable[[Config], web.Application] = create_app,
     started: Callable[[], None] | None = None,
     supervised: bool = False,
 ) -> int:
-    """Serve on `sock` until SIGTERM or SIGINT; returns the exit status.
+    """Serve what `make` makes on `sock` until SIGTERM or SIGINT; returns the exit status.
 
     A `supervised` process also stops when its standard input ends: its supervisor is gone.
     """
     _raise_file_limit()
-    return uvloop.run(_serve(config, sock, started, supervised))
+    return uvloop.run(_serve(config, sock, make, started, supervised))
 
 
 def run_workers(sock: socket.socket, count: int) -> int:
@@ -113,6 +115,7 @@ def run_workers(sock: socket.socket, count: int) -> int:
 async def _serve(
     config: Config,
     sock: socket.socket,
+    make: Callable[[Config], web.Application],
     started: Callable[[], None] | None,
     supervised: bool,
 ) -> int:
@@ -120,7 +123,7 @@ async def _serve(
     early = _listen_for_stop(stop, supervised)
     if supervised:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
-    app = create_app(config)
+    app = make(config)
     runner = make_runner(app)
     await runner.setup()
     await web.SockSite(runner, sock, backlog=BACKLOG).start()

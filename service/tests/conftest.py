@@ -221,9 +221,12 @@ def free_port() -> int:
 
 
 class Process:
-    """`livetally serve` as a process of its own, which a test may kill."""
+    """`livetally serve` (or `worker`) as a process of its own, which a test may kill."""
 
-    def __init__(self, environ: dict[str, str], log: Path, *arguments: str) -> None:
+    def __init__(
+        self, environ: dict[str, str], log: Path, *arguments: str, command: str = "serve"
+    ) -> None:
+        self._command = command
         self.port = int(environ["LIVETALLY_PORT"])
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
@@ -234,7 +237,7 @@ class Process:
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "livetally", "serve", *self._arguments],
+                [sys.executable, "-m", "livetally", self._command, *self._arguments],
                 env=self._environ,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -269,10 +272,13 @@ class Process:
 
 @pytest.fixture
 def spawn(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """spawn("--workers", "2", LIVETALLY_DRAIN_S="0") starts a process; it is killed at the end."""
+    """spawn("--workers", "2", LIVETALLY_DRAIN_S="0") starts a process; it is killed at the end.
+
+    spawn("--queue", command="worker") starts a worker.
+    """
     processes: list[Process] = []
 
-    def start(*arguments: str, **settings: str) -> Process:
+    def start(*arguments: str, command: str = "serve", **settings: str) -> Process:
         environ = {
             **{
                 name: os.environ[name]
@@ -285,8 +291,8 @@ def spawn(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Callabl
             "LIVETALLY_DRAIN_S": "0",
             **settings,
         }
-        log = tmp_path / f"serve-{len(processes)}.log"
-        processes.append(Process(environ, log, *arguments))
+        log = tmp_path / f"{command}-{len(processes)}.log"
+        processes.append(Process(environ, log, *arguments, command=command))
         return processes[-1]
 
     yield start

@@ -43,8 +43,9 @@ def run(redis_url: str) -> Run:
 
 
 COMMANDS = {
-    (): {"serve", "migrate", "keys", "demo"},
+    (): {"serve", "worker", "migrate", "keys", "demo"},
     ("serve",): {"--workers"},
+    ("worker",): {"--queue"},
     ("migrate",): set(),
     ("keys",): {"create", "list", "revoke"},
     ("keys", "create"): {"--project", "--role", "--name", "--origin"},

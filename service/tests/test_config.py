@@ -40,6 +40,10 @@ def test_every_variable_is_read() -> None:
         "database_url": "postgres://elsewhere",
         "redis_url": "rediss://elsewhere",
         "host": "::1",
+        "queue_url": "https://sqs.eu-west-1.amazonaws.com/1/events",
+        "dead_letter_queue_url": "http://127.0.0.1:5000/1/dead",
+        "queue_project": "shop",
+        "archive_url": "s3://bucket/archive",
         "page_write_key": "w",
         "page_read_key": "r",
         "pages_dir": "/pages",
@@ -56,8 +60,12 @@ def _wrong() -> list[tuple[str, str]]:
     for name, default, _ in variables():
         if default.isdecimal():
             wrong += [(name, value) for value in ("", "many", "-1", "1.5", "99999999999")]
-        elif name.endswith("_URL"):
+        elif name in REQUIRED:
             wrong += [(name, value) for value in ("", "localhost", "http://localhost")]
+        elif name.endswith("QUEUE_URL"):
+            wrong += [(name, value) for value in ("localhost", "sqs://localhost")]
+        elif name.endswith("_URL"):
+            wrong += [(name, value) for value in ("http://localhost", "s3:///prefix")]
     return [*wrong, ("LIVETALLY_LOG_LEVEL", "loud"), ("LIVETALLY_LOG_LEVEL", "")]
 
 

@@ -16,12 +16,13 @@ PACKAGE = Path(livetally.__file__).parent
 LAYERS = """
     __main__
     cli
-    cli.keys
+    cli.keys cli.worker
     cli.server
     cli.command
     demo
     serve
-    app
+    app worker
+    queue
     cable colour_socket paths
     channels colour_wires
     colour results actions
@@ -31,13 +32,14 @@ LAYERS = """
     items
     ingest live sse stats page_views verify pages listener partitions
     connections topics
+    operations
     auth batcher hub edge
     feed items_topic totals_topic
     topic
     publisher viewer totals keys
     store
     database events
-    config ecs errors frames health item local logs metrics protocols sql __init__
+    config ecs errors frames health item local logs loops metrics protocols workers sql __init__
 """
 LAYER = {name: n for n, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}
 

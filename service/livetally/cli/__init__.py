@@ -2,6 +2,7 @@
 
     command     how a command is added, how it ends
     server      serve, migrate, demo
+    worker      worker
     keys        keys create, list, revoke
 
 Exit statuses: 0 done, 1 done in part, 2 not done, 130 stopped by Ctrl-C.
@@ -9,11 +10,11 @@ Exit statuses: 0 done, 1 done in part, 2 not done, 130 stopped by Ctrl-C.
 
 from collections.abc import Sequence
 
-from . import keys, server
+from . import keys, server, worker
 from .command import run
 
 #: In the order of `livetally --help`. Each has `add(commands)`.
-_GROUPS = (server, keys)
+_GROUPS = (server, worker, keys)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

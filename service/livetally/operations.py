@@ -1,0 +1,45 @@
+"""What operators ask of every process: /healthz, /readyz and /metrics."""
+
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from .database import Database
+from .edge import json_response
+from .errors import DatabaseUnavailable
+from .health import Health
+from .metrics import CONTENT_TYPE, Metrics
+
+
+class Operations:
+    """The three routes, the same for what serves and for what works."""
+
+    def __init__(self, health: Health, metrics: Metrics, database: Database) -> None:
+        self._health = health
+        self._metrics = metrics
+        self._database = database
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        return (
+            web.get("/healthz", self.healthz),
+            web.get("/readyz", self.readyz),
+            web.get("/metrics", self.metrics),
+        )
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        stuck = self._health.alive()
+        return json_response(
+            {"status": "stuck" if stuck else "alive", "reasons": stuck}, 503 if stuck else 200
+        )
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        try:
+            await self._database.value("schema_version")
+            reason = None
+        except DatabaseUnavailable as error:
+            reason = error.message
+        report = self._health.report(reason)
+        return json_response(report, 503 if report.status == "unavailable" else 200)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})

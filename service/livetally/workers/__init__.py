@@ -1,0 +1,1 @@
+"""What works behind the scenes: `livetally worker`. Each loop has a module; `worker` wires them."""
