@@ -17,7 +17,9 @@ The journey of an event, a line a file; read them in this order:
 What can be watched, all of them a `topic`:
 
     totals        grow-only counters, merged by maximum            -> totals_topic
-    feed          every event of a type, by positions in the log
+    log_topic     what is read from the log, by positions in it
+    feed          every event of a type                            -> log_topic
+    pointers      who points where on a page, now                  -> log_topic
     items_topic   keyed values, the latest                         -> item
 
 What else can be asked:

@@ -15,8 +15,8 @@ import msgspec
 
 from .errors import BadPosition
 from .frames import Message
-from .publisher import Change
-from .topic import Position, Subscription, Topic
+from .log_topic import LogTopic, covers
+from .topic import Position, Subscription
 
 #: A page holds this many events, and about this many bytes, at most.
 PAGE_EVENTS = 1_000
@@ -54,12 +54,7 @@ _slot_seq = msgspec.json.Decoder(tuple[int, int] | None)
 _encoder = msgspec.json.Encoder()
 
 
-def covers(position: Position, other: Position) -> bool:
-    """Whether `position` includes everything that `other` does."""
-    return all(position.get(slot, 0) >= seq for slot, seq in other.items())
-
-
-class FeedTopic(Topic):
+class FeedTopic(LogTopic):
     """A type's events, on their way from the log to those who watch."""
 
     key: FeedKey
@@ -67,29 +62,10 @@ class FeedTopic(Topic):
     def __init__(self, key: FeedKey, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.key = key
-        #: Everything up to here has been put to those who are not behind. Replaced, never mutated.
-        self._head: Position = {}
-        self._reading = False
         self._recent: deque[_Page] = deque()
         self._recent_bytes = 0
         self._asking: asyncio.Task[Position] | None = None
         self._reads = asyncio.Semaphore(PARALLEL_READS)
-
-    # What feeds it
-
-    def apply(self, change: Change) -> None:
-        cells = change.totals.get(self.key.type, {})
-        if self.key.subject in cells if self.key.subject is not None else cells:
-            self.has_news()
-        elif not self._reading and change.first == self._head.get(change.slot, 0) + 1:
-            # Nothing of ours in it: move on without reading.
-            self._head = {**self._head, change.slot: change.last}
-
-    def missed(self, positions: Position) -> bool:
-        return not covers(self._head, positions)
-
-    async def resync(self) -> None:
-        self.has_news()
 
     async def load(self) -> None:
         self._head = await self._ask_positions()

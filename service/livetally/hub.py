@@ -20,6 +20,7 @@ from .frames import message
 from .health import Health, wait
 from .items_topic import ItemsKey, ItemsTopic
 from .metrics import Metrics
+from .pointers import PointersKey, PointersTopic
 from .publisher import Change, ItemsChanged
 from .topic import Position, Subscription, Topic
 from .totals_topic import CountsKey, CountsTopic, TotalsKey, TotalsTopic
@@ -28,13 +29,14 @@ from .viewer import Viewer
 #: Viewers written to before other work gets its turn.
 _FLUSH_CHUNK = 250
 
-TopicKey = TotalsKey | CountsKey | FeedKey | ItemsKey
+TopicKey = TotalsKey | CountsKey | FeedKey | ItemsKey | PointersKey
 
 _KINDS: dict[type, Callable[..., Topic]] = {
     TotalsKey: TotalsTopic,
     CountsKey: CountsTopic,
     FeedKey: FeedTopic,
     ItemsKey: ItemsTopic,
+    PointersKey: PointersTopic,
 }
 
 

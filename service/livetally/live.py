@@ -7,6 +7,8 @@
     < {"type":"update","id":1,"totals":{"red":6},"total":6}
     > {"type":"subscribe","id":2,"topic":{"feed":"click"}}     also "subject", "since":{…}
     < {"type":"events","id":2,"events":[…],"position":{"0":812,"3":99}}   < {"type":"gap","id":2,…}
+    > {"type":"subscribe","id":3,"topic":{"pointers":"/pricing"}}
+    < {"type":"update","id":3,"pointers":[…],"gone":["…"]}
     > {"type":"unsubscribe","id":1}              < {"type":"unsubscribed","id":1}
     > {"type":"track","ref":"a","events":[…]}    < {"type":"ack","ref":"a","accepted":1,…}
     > {"type":"ping"}                            < {"type":"pong"}

@@ -1,6 +1,7 @@
 """GET /v1/live/sse: one topic as server-sent events, for a plain `EventSource`.
 
     ?totals=click[&subject=red&subject=blue]   ?feed=click[&subject=red]   ?item=van/3   ?items=van
+    ?pointers=/pricing
 
 Each event's data is a message of the live protocol. An `EventSource` can't set headers, so the read
 key may stand in the query (`api_key`). A feed's position is the event's id: the browser sends it
@@ -29,7 +30,7 @@ _RETRY = b"retry: 1000\n\n"
 #: A peer that acknowledges nothing for this long is gone.
 UNHEARD_MS = 60_000
 
-_KINDS = ("totals", "feed", "item", "items")
+_KINDS = ("totals", "feed", "item", "items", "pointers")
 
 
 class _EventStream(Connection):

@@ -12,6 +12,7 @@ from .feed import FeedKey
 from .hub import TopicKey
 from .item import ItemId, ItemKey
 from .items_topic import ItemsKey
+from .pointers import PointersKey
 from .store import MAX_SLOTS
 from .topic import Position
 from .totals_topic import TotalsKey
@@ -52,8 +53,21 @@ class _Items(msgspec.Struct, forbid_unknown_fields=True):
         return ItemsKey(project, self.items, None)
 
 
+class _Pointers(msgspec.Struct, forbid_unknown_fields=True):
+    pointers: Subject
+
+    def key(self, project: int) -> PointersKey:
+        return PointersKey(project, self.pointers)
+
+
 #: By the field that tells the kind.
-_KINDS: dict[str, Any] = {"totals": _Totals, "feed": _Feed, "item": _Item, "items": _Items}
+_KINDS: dict[str, Any] = {
+    "totals": _Totals,
+    "feed": _Feed,
+    "item": _Item,
+    "items": _Items,
+    "pointers": _Pointers,
+}
 
 
 def parse(topic: Raw, project: int) -> tuple[TopicKey, Position | None]:

@@ -13,8 +13,8 @@ from conftest import Live, Service, make_keys, query, serving
 
 from livetally import feed
 from livetally.database import Database
-from livetally.feed import covers
 from livetally.keys import Role
+from livetally.log_topic import covers
 from livetally.viewer import Viewer
 
 

@@ -34,7 +34,8 @@ LAYERS = """
     connections topics
     operations
     auth batcher hub edge
-    feed items_topic totals_topic
+    feed items_topic pointers totals_topic
+    log_topic
     topic
     publisher viewer totals keys
     store

@@ -132,6 +132,37 @@ SELECT coalesce((SELECT json_agg(event ORDER BY slot, seq) FROM kept), '[]')::te
        (SELECT json_object_agg(slot, seq) FROM forgotten
         WHERE project = $1 AND seq > coalesce(($3::jsonb ->> slot::text)::bigint, 0))::text AS forgotten;
 
+-- name: pointers
+-- The latest event of each session that points at page $2: after position $3 (JSON, by slot), not
+-- silent for $4 seconds. The newest $5 events of a slot are looked at. `position` is how far this
+-- goes (one statement, so one snapshot); `moved` begins with who moved last.
+WITH range AS (
+    SELECT slot, seq AS upto, coalesce(($3::jsonb ->> slot::text)::bigint, 0) AS after
+    FROM slots WHERE project = $1
+),
+recent AS (
+    SELECT e.*
+    FROM range AS r CROSS JOIN LATERAL (
+        SELECT subject, session, properties, received_at, coalesce(occurred_at, received_at) AS at, seq
+        FROM events
+        WHERE project = $1 AND type = 'pointer' AND events.slot = r.slot AND seq > r.after AND seq <= r.upto
+          AND received_at > statement_timestamp() - make_interval(secs => $4::double precision)
+        ORDER BY seq DESC LIMIT $5
+    ) AS e
+    WHERE r.after < r.upto
+),
+latest AS (
+    SELECT DISTINCT ON (session) session, at, received_at, properties
+    FROM recent WHERE subject = $2 AND session IS NOT NULL AND properties IS NOT NULL
+    ORDER BY session, at DESC, seq DESC
+)
+SELECT json_build_object(
+    'position', (SELECT coalesce(json_object_agg(slot, upto), '{}') FROM range),
+    'moved', (SELECT coalesce(json_agg(json_build_array(
+                  session, at, extract(epoch FROM statement_timestamp() - received_at), properties)
+                  ORDER BY at DESC), '[]') FROM latest)
+)::text;
+
 -- name: put_items
 SELECT livetally_put_items($1, $2, $3::json)::text;
 
