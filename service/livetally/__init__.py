@@ -45,6 +45,11 @@ Behind the scenes, `livetally worker` (workers/):
     worker        all wiring of it, and how its loops end
     queue         SQS in
 
+For those who ask from elsewhere:
+
+    client/       the Python SDK
+    answers       what is answered, as types            messages  the same of the live protocol
+
 Around it:
 
     app           all wiring, in start order            serve     a process's life, and several

@@ -19,6 +19,14 @@ LAYERS = """
     cli.keys cli.worker
     cli.server
     cli.command
+    client
+    client.threads
+    client.asking
+    client.live client.outbox
+    client.wire
+    client.errors client.topics
+    messages
+    answers
     demo
     serve
     app worker

@@ -1,0 +1,111 @@
+"""Livetally from Python: count things, ask for counts, keep items, watch everything live.
+
+    from livetally.client import Client, totals
+
+    with Client("http://127.0.0.1:8080", key) as client:
+        client.track("click", "red")                    # sent in the background, counted once
+        client.flush()                                  # now it is on disk
+        print(client.totals("click").total)
+        for message in client.live(totals("click")):    # comes back by itself when it is cut off
+            print(message)
+
+`AsyncClient` is the same with `await`. The parts:
+
+    asking      AsyncClient: what can be asked and sent
+    threads     Client: the same for threads, by a loop in a thread of its own
+    outbox      events that wait to be sent: batches, retries, bounds
+    live        watching a topic: reconnect, resume
+    wire        one request, tried again where that is safe
+    topics      what can be watched
+    errors      what can go wrong
+
+Nothing of the server is needed to import it, only aiohttp and msgspec.
+"""
+
+from ..answers import (
+    Ack,
+    Article,
+    Bucket,
+    Item,
+    ItemPage,
+    ItemVersion,
+    Page,
+    Pages,
+    Position,
+    Reason,
+    Referrer,
+    Rejected,
+    RemovedItem,
+    Series,
+    StoredItem,
+    Subject,
+    SubjectTotal,
+    Totals,
+)
+from ..messages import Events, FeedEvent, Fresh, Gap, LiveItem, Snapshot, Stale, Update
+from .asking import AsyncClient
+from .errors import (
+    ClientError,
+    Closed,
+    Conflict,
+    Forbidden,
+    NotFound,
+    QueueFull,
+    Refused,
+    Unauthorized,
+    Unavailable,
+)
+from .live import AsyncLive, LiveMessage, Reconnecting
+from .outbox import Event
+from .threads import Client, Live
+from .topics import Topic, feed, item, items, totals
+
+__all__ = [
+    "Ack",
+    "Article",
+    "AsyncClient",
+    "AsyncLive",
+    "Bucket",
+    "Client",
+    "ClientError",
+    "Closed",
+    "Conflict",
+    "Event",
+    "Events",
+    "FeedEvent",
+    "Forbidden",
+    "Fresh",
+    "Gap",
+    "Item",
+    "ItemPage",
+    "ItemVersion",
+    "Live",
+    "LiveItem",
+    "LiveMessage",
+    "NotFound",
+    "Page",
+    "Pages",
+    "Position",
+    "QueueFull",
+    "Reason",
+    "Reconnecting",
+    "Referrer",
+    "Refused",
+    "Rejected",
+    "RemovedItem",
+    "Series",
+    "Snapshot",
+    "Stale",
+    "StoredItem",
+    "Subject",
+    "SubjectTotal",
+    "Topic",
+    "Totals",
+    "Unauthorized",
+    "Unavailable",
+    "Update",
+    "feed",
+    "item",
+    "items",
+    "totals",
+]
