@@ -62,6 +62,7 @@ Around it:
     errors        every refusal and its status          metrics   what is counted
     health        is it well? heartbeats                pages     the built front end
     loops         background loops      operations    /healthz, /readyz, /metrics
+    probe         `livetally health`, for containers
     topics        what a client may ask to watch        viewer    writes to one connection
     frames        messages as bytes                     partitions   day partitions, made ahead
 

@@ -43,10 +43,11 @@ def run(redis_url: str) -> Run:
 
 
 COMMANDS = {
-    (): {"serve", "worker", "migrate", "keys", "demo"},
+    (): {"serve", "worker", "migrate", "health", "keys", "demo"},
     ("serve",): {"--workers"},
     ("worker",): {"--queue"},
     ("migrate",): set(),
+    ("health",): {"--path", "--timeout"},
     ("keys",): {"create", "list", "revoke"},
     ("keys", "create"): {"--project", "--role", "--name", "--origin"},
     ("keys", "list"): {"--project"},

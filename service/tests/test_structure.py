@@ -47,7 +47,7 @@ LAYERS = """
     topic
     publisher viewer totals keys
     store
-    database events
+    database events probe
     config ecs errors frames health item local logs loops metrics protocols workers sql __init__
 """
 LAYER = {name: n for n, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}

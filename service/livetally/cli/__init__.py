@@ -1,7 +1,7 @@
 """The command `livetally`: a module for each group of commands, and what they have in common.
 
     command     how a command is added, how it ends
-    server      serve, migrate, demo
+    server      serve, migrate, health, demo
     worker      worker
     keys        keys create, list, revoke
 

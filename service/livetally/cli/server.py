@@ -1,4 +1,4 @@
-"""Commands that run the service: serve, migrate, demo."""
+"""Commands that run the service: serve, migrate, health, demo."""
 
 import argparse
 import asyncio
@@ -22,6 +22,12 @@ def add(commands: Any) -> None:
     add_command(
         commands, "migrate", _migrate, "bring the database up to date; safe to run any time"
     )
+
+    command = add_command(
+        commands, "health", _health, "ask the service on this machine whether it is well"
+    )
+    command.add_argument("--path", default="/healthz", help="to ask for (/healthz)")
+    command.add_argument("--timeout", type=float, default=3, metavar="S", help="for all of it (3)")
 
     command = add_command(
         commands, "demo", _demo, "run everything on this machine: Postgres, Redis, a project"
@@ -78,6 +84,12 @@ def _migrate(arguments: argparse.Namespace) -> int:
         print(f"applied {name}")
     print("the database is up to date")
     return 0
+
+
+def _health(arguments: argparse.Namespace) -> int:
+    from .. import probe
+
+    return probe.run(arguments.path, arguments.timeout)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
