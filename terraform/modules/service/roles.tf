@@ -1,0 +1,174 @@
+# Two kinds of role: what ECS may do to start a task (execution), and what the task itself may do.
+
+data "aws_iam_policy_document" "assume" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ecs-tasks.amazonaws.com"]
+    }
+
+    # Not on behalf of somebody else's cluster.
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.current.account_id]
+    }
+  }
+}
+
+# --- To start a task -----------------------------------------------------------------------------
+
+resource "aws_iam_role" "execution" {
+  name               = "${var.name}-execution"
+  assume_role_policy = data.aws_iam_policy_document.assume.json
+}
+
+data "aws_iam_policy_document" "execution" {
+  #checkov:skip=CKV_AWS_356:ecr:GetAuthorizationToken has no resource to name; it alone is given for all
+
+  statement {
+    sid       = "SignInToECR"
+    actions   = ["ecr:GetAuthorizationToken"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid = "PullImage"
+    actions = [
+      "ecr:BatchCheckLayerAvailability",
+      "ecr:BatchGetImage",
+      "ecr:GetDownloadUrlForLayer",
+    ]
+    resources = [aws_ecr_repository.this.arn]
+  }
+
+  statement {
+    sid       = "WriteLogs"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = [for name in ["web", "worker", "migrate"] : "${var.log_group_arns[name]}:log-stream:*"]
+  }
+
+  statement {
+    sid       = "ReadPasswords"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [var.database_password_secret_arn, var.redis_password_secret_arn]
+  }
+
+  statement {
+    sid       = "DecryptPasswords"
+    actions   = ["kms:Decrypt"]
+    resources = [var.kms_key_arn]
+  }
+}
+
+resource "aws_iam_role_policy" "execution" {
+  name   = "start-tasks"
+  role   = aws_iam_role.execution.id
+  policy = data.aws_iam_policy_document.execution.json
+}
+
+# --- The tasks -----------------------------------------------------------------------------------
+
+# `web` and `migrate` call nothing of AWS's: Postgres and Redis let them in by password, and metrics
+# go out as log lines.
+resource "aws_iam_role" "task" {
+  for_each = local.tasks
+
+  name               = "${var.name}-${each.key}"
+  assume_role_policy = data.aws_iam_policy_document.assume.json
+}
+
+data "aws_iam_policy_document" "worker" {
+  statement {
+    sid = "ReceiveEvents"
+    actions = [
+      "sqs:ChangeMessageVisibility",
+      "sqs:DeleteMessage",
+      "sqs:GetQueueAttributes",
+      "sqs:ReceiveMessage",
+    ]
+    resources = [var.queue_arn]
+  }
+
+  statement {
+    sid       = "SetAsideDeadLetters"
+    actions   = ["sqs:GetQueueAttributes", "sqs:SendMessage"]
+    resources = [var.dead_letter_queue_arn]
+  }
+
+  statement {
+    sid       = "ReadImports"
+    actions   = ["s3:GetObject"]
+    resources = ["${var.imports_bucket_arn}/*"]
+  }
+
+  # Its names are fixed, so that a crash writes the same object again: it reads what it wrote.
+  statement {
+    sid       = "WriteArchive"
+    actions   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+    resources = ["${var.archive_bucket_arn}/${var.archive_prefix}/*"]
+  }
+
+  statement {
+    sid       = "FindArchive"
+    actions   = ["s3:ListBucket"]
+    resources = [var.archive_bucket_arn]
+
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = ["${var.archive_prefix}/*"]
+    }
+  }
+
+  statement {
+    sid       = "Encrypt"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = [var.kms_key_arn]
+  }
+}
+
+resource "aws_iam_role_policy" "worker" {
+  name   = "queue-and-archive"
+  role   = aws_iam_role.task["worker"].id
+  policy = data.aws_iam_policy_document.worker.json
+}
+
+# --- ECS Exec, where it is switched on -----------------------------------------------------------
+
+data "aws_iam_policy_document" "exec" {
+  #checkov:skip=CKV_AWS_356:These four actions have no resource to name; given only where ECS Exec is switched on, and every session is logged
+  #checkov:skip=CKV_AWS_111:As above
+  statement {
+    sid = "OpenSession"
+    actions = [
+      "ssmmessages:CreateControlChannel",
+      "ssmmessages:CreateDataChannel",
+      "ssmmessages:OpenControlChannel",
+      "ssmmessages:OpenDataChannel",
+    ]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "LogSession"
+    actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    resources = ["${var.log_group_arns["exec"]}:log-stream:*"]
+  }
+
+  statement {
+    sid       = "EncryptSession"
+    actions   = ["kms:Decrypt"]
+    resources = [var.kms_key_arn]
+  }
+}
+
+resource "aws_iam_role_policy" "exec" {
+  for_each = var.exec_enabled ? toset(["web", "worker"]) : toset([])
+
+  name   = "exec"
+  role   = aws_iam_role.task[each.key].id
+  policy = data.aws_iam_policy_document.exec.json
+}
