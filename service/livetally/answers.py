@@ -59,14 +59,33 @@ class Subject(msgspec.Struct, frozen=True):
 
     subject: str
     total: Count
+    #: Its total of the period before, if `compare=before` asked for it.
+    before: Count | UnsetType = UNSET
 
 
-class Totals(msgspec.Struct, frozen=True):
-    """A type's grand total, and its subjects with the largest totals."""
+class Totals(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """A type's grand total, and its largest subjects; of a period if one is asked for."""
 
     type: str
     total: Count
     subjects: list[Subject]
+    before: Count | UnsetType = UNSET
+    from_: datetime | UnsetType = UNSET
+    to: datetime | UnsetType = UNSET
+
+
+class Type(msgspec.Struct, frozen=True):
+    """A type of the project, and its grand total."""
+
+    type: str
+    total: Count
+
+
+class Types(msgspec.Struct, frozen=True):
+    """Types by name. `next` is the `after` of the next page; null: there is none."""
+
+    types: list[Type]
+    next: str | None
 
 
 class SubjectTotal(msgspec.Struct, frozen=True):

@@ -118,6 +118,7 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
         [
             web.post("/v1/events", legible(ingest.post_events)),
             web.get("/v1/stats", legible(paths.get_stats)),
+            web.get("/v1/types", stats.get_types),
             web.get("/v1/pages", page_views.get_pages),
             web.get("/v1/verify", verify.get_verify),
             web.get("/v1/live", live.handle),
@@ -134,7 +135,6 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
             web.get("/{version:v[23]}/events", legible(results.get_events, Shape.RAILS)),
             web.get("/{version:v[23]}/events/cable", cable.handle),
             web.get("/ws", older.handle),
-            web.get("/v1/pages", page_views.get_pages),
             *collector.routes(),
             *Operations(health, metrics, database).routes(),
             web.get("/", hello_or(pages.home)),

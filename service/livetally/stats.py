@@ -1,13 +1,16 @@
-"""GET /v1/stats: totals and series. Every query is a look-up by an index's leading columns."""
+"""GET /v1/stats: totals, of ever or of a period, and series; GET /v1/types: what can be asked for.
+
+Every query is a look-up by an index's leading columns.
+"""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from .auth import Auth, key_of
+from .auth import Auth, Key, key_of
 from .config import MAX_SUBJECTS
 from .database import Database
 from .edge import json_response
@@ -18,11 +21,17 @@ from .keys import Role
 #: A series has this many buckets at most.
 MAX_BUCKETS = 10_000
 
+#: A page of types has this many at most.
+MAX_TYPES = 1_000
+
 _BUCKETS = {
     "minute": timedelta(minutes=1),
     "hour": timedelta(hours=1),
     "day": timedelta(days=1),
 }
+_MINUTE = _BUCKETS["minute"]
+
+_Shape = TypeVar("_Shape")
 
 
 class Query(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
@@ -30,10 +39,32 @@ class Query(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}
 
     type: Name
     subject: Subject | None = None
-    top: Annotated[int, Meta(ge=1, le=MAX_SUBJECTS)] = 100
+    top: Annotated[int, Meta(ge=1, le=MAX_SUBJECTS)] | None = None
     bucket: Literal["minute", "hour", "day"] | None = None
     from_: Moment | None = None
     to: Moment | None = None
+    compare: Literal["before"] | None = None
+    api_key: str | None = None
+
+    @property
+    def largest(self) -> int:
+        return self.top or 100
+
+    @property
+    def wants_period(self) -> bool:
+        """The largest subjects of a time are asked for, and no series."""
+        return self.bucket is None and (self.compare is not None or self._wants_top)
+
+    @property
+    def _wants_top(self) -> bool:
+        return self.top is not None and (self.from_ or self.to) is not None
+
+
+class TypesQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """The parameters of a request for types."""
+
+    after: Name | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_TYPES)] = MAX_TYPES
     api_key: str | None = None
 
 
@@ -46,9 +77,10 @@ class Stats:
 
     async def get_stats(self, request: web.Request) -> web.Response:
         """A type's totals (the `top` largest), one subject's total, or a series of either."""
-        key = await self._auth.find(key_of(request))
-        key.require(Role.READ, request.headers.get("Origin"))
-        query = _parse(request)
+        key = await self._reader(request)
+        query = _parse(request, Query)
+        if query.wants_period:
+            return json_response(await self._period(key.project, query))
         if query.bucket or query.from_ or query.to:
             return json_response(await self._series(key.project, query))
         if query.subject is not None:
@@ -59,10 +91,41 @@ class Stats:
                 "type": query.type,
                 "total": await self._database.value("total", key.project, query.type, ""),
                 "subjects": await self._database.rows(
-                    "top_subjects", key.project, query.type, query.top
+                    "top_subjects", key.project, query.type, query.largest
                 ),
             }
         )
+
+    async def get_types(self, request: web.Request) -> web.Response:
+        """The project's types by name, each with its grand total, page by page."""
+        key = await self._reader(request)
+        query = _parse(request, TypesQuery)
+        found = await self._database.rows("types", key.project, query.after or "", query.limit + 1)
+        types = found[: query.limit]
+        after = types[-1]["type"] if len(found) > len(types) else None
+        return json_response({"types": types, "next": after})
+
+    async def _reader(self, request: web.Request) -> Key:
+        key = await self._auth.find(key_of(request))
+        key.require(Role.READ, request.headers.get("Origin"))
+        return key
+
+    async def _period(self, project: int, query: Query) -> dict[str, Any]:
+        """The largest subjects of whole minutes; to compare, also their counts just before."""
+        if query.from_ is None or query.subject is not None:
+            raise Unprocessable("A period has a `from`, and is of all subjects.")
+        start = _round_down(query.from_, _MINUTE)
+        to = _round_up(query.to or datetime.now(UTC), _MINUTE)
+        if not start < to:
+            raise Unprocessable("`from` must be before `to`.")
+        since = _before(start, to - start) if query.compare else start
+        asked = (project, query.type, start, to, since)
+        sums = (await self._database.rows("sum_between", *asked))[0]
+        subjects = await self._database.rows("top_between", *asked, query.largest)
+        if not query.compare:
+            for counts in (sums, *subjects):
+                del counts["before"]
+        return {"type": query.type, "from": start, "to": to, **sums, "subjects": subjects}
 
     async def _series(self, project: int, query: Query) -> dict[str, Any]:
         """Whole buckets: `from` is rounded down and `to` up, so that no count is a part of one."""
@@ -85,16 +148,17 @@ class Stats:
         return answer | {"bucket": bucket, "from": start, "to": to, "series": series}
 
 
-def _parse(request: web.Request) -> Query:
+def _parse(request: web.Request, shape: type[_Shape]) -> _Shape:
     given = dict(request.query)
     if len(given) < len(request.query):
         raise BadRequest("A parameter is given twice.")
     if any("\0" in value for value in given.values()):
         raise BadRequest("No event has the character U+0000: it can't be stored.")
     try:
-        return msgspec.convert(given, Query, strict=False)
+        return msgspec.convert(given, shape, strict=False)
     except msgspec.ValidationError as error:
-        raise BadRequest(plainly(str(error)).replace("Object", "The query")) from None
+        text = plainly(str(error)).replace("Object", "The query").replace(" | null", "")
+        raise BadRequest(text) from None
 
 
 def _before(moment: datetime, time: timedelta) -> datetime:

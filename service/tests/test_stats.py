@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from conftest import Service, make_keys, query, serving
+from conftest import Service, make_key, make_keys, query, serving
 
 from livetally import sql
 from livetally.database import connect
@@ -28,6 +28,15 @@ def count(database_url: str, subject: str, minute: str, n: int, slot: int = 0) -
             " DO UPDATE SET n = minutes.n + excluded.n",
             name,
             minute,
+            slot,
+            n,
+        )
+        query(
+            database_url,
+            "INSERT INTO totals (project, type, subject, slot, n) VALUES (1, 'click', %s, %s, %s)"
+            " ON CONFLICT (project, type, subject_key, slot)"
+            " DO UPDATE SET n = totals.n + excluded.n",
+            name,
             slot,
             n,
         )
@@ -76,6 +85,77 @@ async def test_the_largest_subjects_are_listed(service: Service) -> None:
     assert top(await service.stats(type="click", top=3)) == ["s0777", "s0000", "s0001"]
     assert len(top(await service.stats(type="click"))) == 100
     assert len(top(await service.stats(type="click", top=1000))) == 1000
+
+
+async def test_the_largest_of_a_period_beside_the_period_before(service: Service) -> None:
+    """With `top` and a time the totals are those of whole minutes, largest first; `compare=before`
+    adds what the same subjects had in the time just before, which is as long."""
+    url = service.database_url
+    for subject, minute, n, slot in (
+        ("red", "10:00", 1, 0),
+        ("red", "10:00", 2, 7),
+        ("blue", "10:01", 8, 0),
+        ("gone", "10:01", 9, 0),
+        ("red", "10:02", 4, 0),
+        ("blue", "10:03", 2, 0),
+        ("new", "10:03", 3, 0),
+        ("red", "10:04", 100, 0),
+    ):
+        count(url, subject, f"2026-03-01T{minute}:00Z", n, slot=slot)
+    period = {"from": "2026-03-01T10:02:30Z", "to": "2026-03-01T10:03:01Z"}
+
+    answer = await service.stats(type="click", compare="before", **period)
+
+    assert answer == {
+        "type": "click",
+        "from": "2026-03-01T10:02:00Z",
+        "to": "2026-03-01T10:04:00Z",
+        "total": 9,
+        "before": 20,
+        "subjects": [
+            {"subject": "red", "total": 4, "before": 3},
+            {"subject": "new", "total": 3, "before": 0},
+            {"subject": "blue", "total": 2, "before": 8},
+        ],
+    }
+    answer = await service.stats(type="click", top=1, **period)
+    assert (answer["total"], answer["subjects"]) == (9, [{"subject": "red", "total": 4}])
+    assert "before" not in answer
+    now = await service.stats(type="click", top=5, **{"from": period["from"]})
+    assert now["total"] == 109
+    for wrong in (
+        "top=3&to=2026-01-01T00:00:00Z",
+        "compare=before",
+        "subject=red&compare=before&from=2026-01-01T00:00:00Z",
+        "top=3&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
+        "compare=before&from=0001-01-02T00:00:00Z",
+    ):
+        status, refused = await ask(service, f"type=click&{wrong}")
+        assert (status, refused["error"]["code"]) == (422, "unprocessable"), wrong
+
+
+async def test_a_projects_types_are_listed(service: Service) -> None:
+    """Types come by name with their grand totals, page by page, of the key's own project only."""
+    other = await make_key(service.database_url, "other", Role.READ)
+    await service.post([{"type": name, "subject": "s"} for name in ("b", "a", "b", "c", "Z", "é")])
+
+    async def types(key: str, **asked: object) -> tuple[int, dict[str, Any]]:
+        async with service.http.get(
+            "/v1/types", params=asked, headers={"x-api-key": key}
+        ) as response:
+            return response.status, await response.json()
+
+    read = service.keys[Role.READ]
+    counts = [("Z", 1), ("a", 1), ("b", 2), ("c", 1), ("é", 1)]
+    listed = [{"type": name, "total": total} for name, total in counts]
+    assert await types(read) == (200, {"types": listed, "next": None})
+    assert await types(read, limit=2) == (200, {"types": listed[:2], "next": "a"})
+    assert await types(read, limit=2, after="a") == (200, {"types": listed[2:4], "next": "c"})
+    assert await types(read, limit=2, after="c") == (200, {"types": listed[4:], "next": None})
+    assert await types(other) == (200, {"types": [], "next": None})
+    assert (await types(service.keys[Role.WRITE]))[0] == 403
+    assert (await types(read, limit=1001))[0] == 400
+    assert (await types(read, type="click"))[0] == 400
 
 
 async def test_a_series_has_every_bucket(service: Service) -> None:
@@ -169,6 +249,9 @@ _MINUTE = datetime(2026, 1, 1, tzinfo=UTC)
 QUERIES: dict[str, tuple[object, ...]] = {
     "total": (7, "t7", "s7"),
     "top_subjects": (7, "t7", 100),
+    "types": (7, "t3", 100),
+    "sum_between": (7, "t7", _MINUTE, _MINUTE + timedelta(hours=1), _MINUTE),
+    "top_between": (7, "t7", _MINUTE, _MINUTE + timedelta(hours=1), _MINUTE, 100),
     "series": (7, "t7", "s7", _MINUTE, _MINUTE + timedelta(hours=1), "minute"),
     "watch_type": (7, "t7", 1000),
     "watch_subjects": (7, "t7", ["s7", "s8"]),
@@ -265,6 +348,7 @@ async def test_the_running_service_scans_no_table(database_url: str, redis_url: 
         assert (await service.stats(type="t7"))["total"] == 0
         await service.stats(type="t7", subject="s7")
         await service.stats(type="t7", subject="s7", bucket="minute")
+        await service.stats(type="t7", compare="before", **{"from": "2026-01-01T00:30:00Z"})
         async with service.live() as viewer:
             await viewer.subscribe(1, {"totals": "t7"})
             await viewer.subscribe(2, {"totals": "t7", "subjects": ["s7"]})

@@ -74,6 +74,47 @@ SELECT min(subject) AS subject, sum(n)::bigint AS total FROM totals
 WHERE project = $1 AND type = $2 AND subject <> ''
 GROUP BY subject_key ORDER BY 2 DESC, 1 LIMIT $3;
 
+-- name: types
+-- A project's types after name $2, in order, at most $3, with their grand totals. Each is found by
+-- one step in the index from the one before: subjects are not read.
+WITH RECURSIVE found AS (
+    (SELECT type, 1 AS nth FROM totals WHERE project = $1 AND type > $2 ORDER BY type LIMIT 1)
+    UNION ALL
+    SELECT (SELECT t.type FROM totals AS t WHERE t.project = $1 AND t.type > found.type
+            ORDER BY t.type LIMIT 1), nth + 1
+    FROM found WHERE found.type IS NOT NULL AND nth < $3
+)
+SELECT type, (
+    SELECT coalesce(sum(n), 0)::bigint FROM totals AS t
+    WHERE t.project = $1 AND t.type = found.type AND t.subject_key = md5('')::uuid
+) AS total
+FROM found WHERE type IS NOT NULL ORDER BY type;
+
+-- name: sum_between
+-- A type's grand total from $3 until $4, and what was `before`, from $5 until $3.
+SELECT coalesce(sum(n) FILTER (WHERE minute >= $3), 0)::bigint AS total,
+       coalesce(sum(n) FILTER (WHERE minute < $3), 0)::bigint AS before
+FROM minutes
+WHERE project = $1 AND type = $2 AND subject_key = md5('')::uuid
+  AND minute >= $5::timestamptz AND minute < $4::timestamptz;
+
+-- name: top_between
+-- The same of its $6 largest subjects. A look-up for each subject, so that a short period of a
+-- type with a long past reads the short period only.
+SELECT s.subject, m.total, m.before
+FROM (
+    SELECT subject_key, min(subject) AS subject FROM totals
+    WHERE project = $1 AND type = $2 AND subject <> '' GROUP BY subject_key
+) AS s
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(n) FILTER (WHERE minute >= $3), 0)::bigint AS total,
+           coalesce(sum(n) FILTER (WHERE minute < $3), 0)::bigint AS before
+    FROM minutes
+    WHERE project = $1 AND type = $2 AND subject_key = s.subject_key
+      AND minute >= $5::timestamptz AND minute < $4::timestamptz
+) AS m
+WHERE m.total > 0 ORDER BY m.total DESC, s.subject LIMIT $6;
+
 -- name: series
 -- Buckets in which nothing happened are there too, with 0. $6 is 'minute', 'hour' or 'day'.
 SELECT b.at, coalesce(sum(m.n), 0)::bigint AS total
