@@ -44,6 +44,9 @@ Behind the scenes, `livetally worker` (workers/):
 
     worker        all wiring of it, and how its loops end
     queue         SQS in
+    archive       events out: to Parquet, each once             -> ledger, parquet, manifest
+    objects       where an archive is                           -> bucket, directory
+    schema        its columns and names
 
 For those who ask from elsewhere:
 

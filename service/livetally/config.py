@@ -116,6 +116,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             " empty: nowhere",
         ),
     ] = ""
+    archive_interval_s: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="Events are archived this long after the last ones were, or when"
+            " there are enough for a part",
+        ),
+    ] = 300
+    archive_part_events: Annotated[
+        int,
+        Meta(ge=1_000, le=1_000_000, description="So many events are archived at once, at most"),
+    ] = 50_000
     page_write_key: Annotated[
         str, Meta(description="A write key that the page at `/` gives to everybody; empty: it asks")
     ] = ""

@@ -168,3 +168,16 @@ class ShuttingDown(LivetallyError):
     status = 503
     code = "shutting_down"
     retry_after_s = 1
+
+
+class ArchiveUnavailable(LivetallyError):
+    """The archive can't be read or written just now: what is to go there waits in Postgres."""
+
+    status = 503
+    code = "archive_unavailable"
+    retry_after_s = 30
+
+    def __init__(self, cause: str = "other", message: str | None = None) -> None:
+        super().__init__(message)
+        #: What it is counted under.
+        self.cause = cause

@@ -102,6 +102,27 @@ class Metrics:
         self.viewers_closed = Counter(
             "livetally_viewers_closed", "Live connections ended by us", ["cause"], registry=registry
         )
+        self.archived_events = Counter(
+            "livetally_archived_events", "Events written to the archive", registry=registry
+        )
+        self.archived_parts = Counter(
+            "livetally_archived_parts", "Objects written to the archive", registry=registry
+        )
+        self.archived_bytes = Counter(
+            "livetally_archived_bytes", "Size of the objects written", registry=registry
+        )
+        self.archive_failures = Counter(
+            "livetally_archive_failures",
+            "Times that archiving failed and was put off; the events wait in Postgres",
+            ["cause"],
+            registry=registry,
+        )
+        self.archive_lag_seconds = Gauge(
+            "livetally_archive_lag_seconds",
+            "For how long the oldest event that is not archived has waited, at most",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
 
     def render(self) -> bytes:
         """The exposition text; with several workers on one port, of all of them together."""

@@ -35,6 +35,8 @@ def test_every_variable_is_read() -> None:
         "viewer_buffer_bytes": 1024,
         "ping_interval_s": 1,
         "drain_s": 0,
+        "archive_interval_s": 0,
+        "archive_part_events": 1000,
     }
     texts = {
         "database_url": "postgres://elsewhere",

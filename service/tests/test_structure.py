@@ -30,7 +30,10 @@ LAYERS = """
     demo
     serve
     app worker
-    queue
+    archive queue
+    manifest
+    ledger objects
+    bucket directory parquet schema
     cable colour_socket paths
     channels colour_wires
     colour results actions

@@ -11,6 +11,7 @@ from .server import plainly_refused
 #: Each loop that can be named, and what it does.
 OPTIONS = {
     "queue": "read events and items from SQS",
+    "archive": "write events to the archive",
 }
 
 

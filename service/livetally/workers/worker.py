@@ -27,6 +27,9 @@ from ..operations import Operations
 from ..partitions import run_partitions
 from ..publisher import Change, ItemsChanged, Publisher, changes, connect_redis
 from ..store import Committed, Store
+from .archive import Archive
+from .ledger import Ledger
+from .objects import open_objects
 from .queue import Queue
 
 log = logging.getLogger(__name__)
@@ -74,9 +77,20 @@ def _queue(parts: Parts) -> Loop:
     return Queue(parts.health)
 
 
+def _archive(parts: Parts) -> Loop:
+    return Archive(
+        Ledger(parts.config.database_url, parts.config.archive_part_events),
+        open_objects(parts.config.archive_url),
+        parts.metrics,
+        parts.health,
+        parts.config.archive_interval_s,
+    )
+
+
 #: Every loop, by the name of its option (cli.worker).
 LOOPS: Mapping[str, Kind] = {
     "queue": Kind(_queue, needs="queue_url"),
+    "archive": Kind(_archive, needs="archive_url"),
 }
 
 
