@@ -11,6 +11,8 @@ import msgspec
 from msgspec import Meta
 
 PREFIX = "LIVETALLY_"
+#: Of those who ask a running service (`livetally send`, the SDK), and no settings of one.
+CLIENTS = frozenset({"LIVETALLY_URL", "LIVETALLY_KEY"})
 
 # Limits of the API. Not settings: clients rely on them.
 MAX_BODY_BYTES = 1024 * 1024
@@ -146,7 +148,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         given = {
             name.removeprefix(PREFIX).lower(): value
             for name, value in environ.items()
-            if name.startswith(PREFIX)
+            if name.startswith(PREFIX) and name not in CLIENTS
         }
         try:
             return msgspec.convert(given, cls, strict=False)

@@ -73,6 +73,8 @@ def _shell_settings(config: Config, demo: dict[str, str]) -> str:
         "LIVETALLY_DATABASE_URL": config.database_url,
         "LIVETALLY_REDIS_URL": config.redis_url,
         **{f"{role}_key".upper(): demo[f"{role}_key"] for role in Role},
+        "LIVETALLY_URL": demo["url"],
+        "LIVETALLY_KEY": demo["admin_key"],
     }
     return f'export PATH="$PATH":{shlex.quote(programs)}\n' + "".join(
         f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()
@@ -150,7 +152,7 @@ Ask for the counts:
   curl '{url}/v1/stats?type=click' -H 'x-api-key: {demo["read_key"]}'
 
 Keys are in {data_dir / "demo.json"}; `. {data_dir / "env"}` gives a shell
-what README's examples need, with `livetally keys` and psql.
+what README's examples need, with `livetally stats click --watch` and psql.
 """,
         flush=True,
     )

@@ -41,7 +41,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """The key is good."""
 
     project: str
-    role: Literal["write", "read", "admin"]
+    role: str
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):

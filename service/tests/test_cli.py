@@ -43,7 +43,10 @@ def run(redis_url: str) -> Run:
 
 
 COMMANDS = {
-    (): {"serve", "worker", "migrate", "health", "keys", "demo"},
+    (): {
+        *("serve", "worker", "migrate", "health", "keys", "demo"),
+        *("send", "tail", "put", "stats", "simulate"),
+    },
     ("serve",): {"--workers"},
     ("worker",): {"--queue"},
     ("migrate",): set(),
@@ -53,6 +56,11 @@ COMMANDS = {
     ("keys", "list"): {"--project"},
     ("keys", "revoke"): {"--project", "--name"},
     ("demo",): {"--port", "--host", "--data-dir"},
+    ("send",): {"--id", "--property", "--skip", "LIVETALLY_KEY", "examples:"},
+    ("tail",): {"--subject", "--all", "--position-file", "--json", "LIVETALLY_KEY", "examples:"},
+    ("put",): {"VALUE", "--version", "LIVETALLY_KEY", "examples:"},
+    ("stats",): {"--top", "--bucket", "--watch", "LIVETALLY_KEY", "examples:"},
+    ("simulate",): {"--users", "--rate", "--seconds", "LIVETALLY_KEY", "examples:"},
 }
 
 

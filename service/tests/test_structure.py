@@ -16,8 +16,8 @@ PACKAGE = Path(livetally.__file__).parent
 LAYERS = """
     __main__
     cli
-    cli.keys cli.worker
-    cli.server
+    cli.keys cli.worker cli.put cli.send cli.simulate cli.stats cli.tail
+    cli.remote cli.server
     cli.command
     client
     client.threads

@@ -4,17 +4,23 @@
     server      serve, migrate, health, demo
     worker      worker
     keys        keys create, list, revoke
+    remote      what talks to a running service: where it is, and who asks
+    send        send
+    tail        tail
+    put         put
+    stats       stats
+    simulate    simulate
 
 Exit statuses: 0 done, 1 done in part, 2 not done, 130 stopped by Ctrl-C.
 """
 
 from collections.abc import Sequence
 
-from . import keys, server, worker
+from . import keys, put, send, server, simulate, stats, tail, worker
 from .command import run
 
 #: In the order of `livetally --help`. Each has `add(commands)`.
-_GROUPS = (server, worker, keys)
+_GROUPS = (server, worker, keys, send, tail, put, stats, simulate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ one command needs (Postgres, a terminal) is imported when it runs: `livetally se
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -24,6 +25,9 @@ def run(groups: Iterable[Add], argv: Sequence[str] | None) -> int:
     arguments = _parser(groups).parse_args(argv)
     try:
         status: int = arguments.run(arguments)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - or Python complains at its end
+        return 141  # as of a program that doesn't catch it: `livetally tail click | head`
     except (CommandError, OSError) as error:
         print("livetally:", *str(error).split(), file=sys.stderr)
         return 2

@@ -1,0 +1,68 @@
+"""What commands that talk to a running Livetally have in common: where it is, and who asks."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from ..client import AsyncClient, ClientError
+from .command import CommandError, add_command
+
+URL, KEY = "LIVETALLY_URL", "LIVETALLY_KEY"
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+_ENDS = f"""where and who:
+  {URL} is the server's address ({DEFAULT_URL}), {KEY} an API key; other
+  people on this machine can see a command's options, but not its environment.
+  LIVETALLY_* otherwise are the server's settings."""
+
+Work = Callable[[AsyncClient, argparse.Namespace], Awaitable[int]]
+
+
+def add_remote(
+    commands: Any, name: str, work: Work, says: str, examples: str
+) -> argparse.ArgumentParser:
+    """A command that `work` does with a client; what the server refuses is one line on stderr."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        return asyncio.run(_with_client(work, arguments))
+
+    command = add_command(commands, name, run, says, examples=examples, ends=_ENDS)
+    command.add_argument("--url", help=f"the server's address, instead of {URL}")
+    command.add_argument("--key", help=f"an API key, instead of {KEY}")
+    command.add_argument(
+        "--key-file", type=Path, metavar="FILE", help="a file that holds the key and nothing else"
+    )
+    return command
+
+
+def address(arguments: argparse.Namespace) -> tuple[str, str]:
+    """The server's URL and the key. Raises CommandError."""
+    key = arguments.key or os.environ.get(KEY, "")
+    if arguments.key_file is not None:
+        key = arguments.key_file.read_text().strip()
+    if not key:
+        raise CommandError(f"no key: set {KEY}, or name a --key-file.")
+    return arguments.url or os.environ.get(URL) or DEFAULT_URL, key
+
+
+async def _with_client(work: Work, arguments: argparse.Namespace) -> int:
+    url, key = address(arguments)
+    try:
+        async with AsyncClient(url, key) as client:
+            return await work(client, arguments)
+    except (ClientError, ValueError) as error:
+        raise CommandError(str(error)) from None
+
+
+def note(text: str) -> None:
+    """For people, not for pipes."""
+    print(f"livetally: {text}", file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """What came from outside must not steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,250 @@
+"""The commands that talk to a running service: send, tail, put, stats, simulate."""
+
+import asyncio
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Process, Service, make_keys, query, totals_in
+from faults import until
+
+from livetally.keys import Role
+
+
+class Command:
+    """`livetally …` with the service's address and its admin key in the environment."""
+
+    def __init__(self, url: str, key: str, *arguments: str, **options: Any) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "livetally", *arguments],
+            env={
+                **os.environ,
+                "LIVETALLY_URL": url,
+                "LIVETALLY_KEY": key,
+                "TERM": "xterm",
+                "COLUMNS": "100",
+            },
+            **{
+                "stdin": subprocess.PIPE,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+                **options,
+            },
+        )
+
+    async def line(self) -> dict[str, Any]:
+        """The next line of its output, as JSON."""
+        assert self.process.stdout
+        async with asyncio.timeout(20):
+            line = await asyncio.to_thread(self.process.stdout.readline)
+        assert line, self.process.communicate()
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    async def end(self, stdin: bytes | None = None) -> tuple[int, str, str]:
+        """What it said when it had ended: (status, stdout, stderr)."""
+        said, complained = await asyncio.to_thread(self.process.communicate, stdin, 40)
+        return self.process.returncode, (said or b"").decode(), (complained or b"").decode()
+
+
+Run = Callable[..., Command]
+
+
+@pytest.fixture
+def run(service: Service) -> Run:
+    def run(*arguments: str, role: Role = Role.ADMIN, **options: Any) -> Command:
+        return Command(service.url, service.keys[role], *arguments, **options)
+
+    return run
+
+
+async def test_an_event_is_sent(run: Run, service: Service) -> None:
+    """`send TYPE SUBJECT` counts one event, and says what became of it."""
+    arguments = ("send", "click", "red", "--id", "a", "--property", "x=3", "--property", "p=/a")
+    assert await run(*arguments).end() == (0, '{"accepted":1,"duplicates":0,"refused":0}\n', "")
+    assert (await run(*arguments).end())[1] == '{"accepted":0,"duplicates":1,"refused":0}\n'
+    ((properties,),) = query(service.database_url, "SELECT properties FROM events")
+    assert properties == {"x": 3, "p": "/a"}
+
+
+async def test_lines_are_sent_and_counted_exactly(run: Run, service: Service) -> None:
+    """NDJSON from stdin: every line is accepted, a duplicate, or refused with its number."""
+    lines = [json.dumps({"type": "click", "subject": "red", "id": f"{n}"}) for n in range(1200)]
+    lines[7] = "{"
+    lines[600] = '{"type": "click"}'
+    lines[601] = lines[602]
+    lines[603] = ""
+    status, said, complained = await run("send").end("\n".join(lines).encode())
+    assert (status, json.loads(said)) == (1, {"accepted": 1196, "duplicates": 1, "refused": 2})
+    assert "line 8: malformed_json" in complained
+    assert "line 601: invalid_event" in complained
+    assert totals_in(service.database_url)["red"] == 1196
+
+    again = await run("send", "--skip", "1100").end("\n".join(lines).encode())
+    assert json.loads(again[1]) == {"accepted": 0, "duplicates": 100, "refused": 0}
+
+
+async def test_a_slow_pipe_does_not_hold_events_back(run: Run, service: Service) -> None:
+    """What has come is sent while the next line is not there yet; Ctrl-C says how far it got."""
+    command = run("send")
+    assert command.process.stdin
+    command.process.stdin.write(b'{"type":"click","subject":"red"}\n')
+    command.process.stdin.flush()
+    await until(lambda: totals_in(service.database_url).get("red") == 1, 20)
+    command.process.send_signal(signal.SIGINT)
+    status = await asyncio.to_thread(command.process.wait, 20)
+    assert command.process.stdout
+    assert command.process.stderr
+    accepted = json.loads(command.process.stdout.read())["accepted"]
+    assert (status, accepted in (0, 1)) == (130, True)  # 0: its answer was still on the way
+    assert b"--skip %d." % accepted in command.process.stderr.read()
+
+
+async def test_what_can_not_be_done_is_one_line(run: Run, service: Service, tmp_path: Path) -> None:
+    """A wrong key or role, no server, no JSON: status 2, and a line that says so."""
+    (tmp_path / "key").write_text("lt_nobody\n")
+    for arguments, role, says in (
+        (("stats", "click", "--key-file", str(tmp_path / "key")), Role.READ, "not known"),
+        (("tail", "click", "--key", "lt_nobody"), Role.READ, "401"),
+        (("send", "click", "red"), Role.READ, "write key"),
+        (("simulate", "--url", "http://127.0.0.1:1"), Role.ADMIN, "127.0.0.1:1"),
+        (("put", "van", "1", "{"), Role.ADMIN, "not JSON"),
+        (("put", "x", "1", "1"), Role.ADMIN, "3-50 letters"),
+        (("put", "van", "1"), Role.ADMIN, "value is missing"),
+        (("send", "click"), Role.ADMIN, "subject is missing"),
+        (("stats", "click", "--url", "ftp://x"), Role.ADMIN, "http://"),
+    ):
+        status, said, complained = await run(*arguments, role=role).end()
+        assert (status, said, len(complained.splitlines())) == (2, "", 1), (arguments, complained)
+        assert complained.startswith("livetally: ")
+        assert says in complained, complained
+
+
+async def test_a_feed_is_followed_and_resumed(
+    spawn: Callable[..., Process], database_url: str, tmp_path: Path
+) -> None:
+    """`tail` prints every event once, through a kill -9 of the server and one of its own."""
+    keys = await make_keys(database_url)
+    server = await asyncio.to_thread(spawn().wait_ready)
+    at = str(tmp_path / "position.json")
+    seen: list[str] = []
+
+    def tail(*more: str) -> Command:
+        return Command(server.url, keys[Role.READ], "tail", "click", "--position-file", at, *more)
+
+    async def send(subject: str) -> None:
+        sent = await Command(server.url, keys[Role.WRITE], "send", "click", subject).end()
+        assert sent[0] == 0, sent
+
+    await send("0")
+    tailing = tail("--all")
+    seen.append((await tailing.line())["subject"])
+    server.kill()
+    server.restart()
+    await send("1")
+    seen.append((await tailing.line())["subject"])
+    await until(lambda: (tmp_path / "position.json").exists(), 10)
+    tailing.process.kill()
+    await tailing.end()
+    await send("2")
+    await send("3")
+    status, said, _ = await tail("-n", "2").end()
+    assert status == 0
+    seen += [json.loads(line)["subject"] for line in said.splitlines()]
+    assert seen == ["0", "1", "2", "3"]
+
+
+async def test_items_are_put(run: Run, service: Service) -> None:
+    """`put` stores one item, only over a version if told so, or many from stdin."""
+    status, said, _ = await run("put", "van", "1", '{"n": 1.10}').end()
+    assert (status, json.loads(said)["version"]) == (0, 1)
+    assert (await run("put", "van", "1", "2", "--version", "0").end())[0] == 2
+    assert (await run("put", "van", "1", "-", "--version", "1").end(b"[3]"))[0] == 0
+    lines = "".join(f'{{"id":"n{n}","value":{n}}}\n' for n in range(1_200))
+    assert (await run("put", "van").end(lines.encode()))[1] == '{"stored":1200}\n'
+    assert query(service.database_url, "SELECT count(*) FROM items") == [(1201,)]
+
+
+async def test_counts_are_shown(run: Run, service: Service) -> None:
+    """`stats` prints a table, or the API's answer; what would steer the terminal is escaped."""
+    await service.post([{"type": "click", "subject": s} for s in ("red", "red", "\x1b[2J")])
+    said = (await run("stats", "click").end())[1]
+    assert said == "2  red\n1  \\x1b[2J\n3  total\n"
+    said = (await run("stats", "click", "--subject", "red", "--json").end())[1]
+    assert json.loads(said) == {"type": "click", "subject": "red", "total": 2}
+    said = (await run("stats", "click", "--bucket", "hour").end())[1]
+    assert (len(said.splitlines()), said.splitlines()[-1].split()[0]) == (60, "3")
+
+
+async def test_counts_are_watched_without_a_terminal(run: Run, service: Service) -> None:
+    """`stats --watch` in a pipe is a JSON line a message."""
+    watching = run("stats", "click", "--watch", "--updates", "2")
+    assert (await watching.line())["total"] == 0
+    await service.post({"type": "click", "subject": "red"})
+    line = await watching.line()
+    assert (line["total"], line["totals"]) == (1, {"red": 1})
+    assert (await watching.end())[0] == 0
+
+
+async def on_a_terminal(command: Callable[[int], Command], wanted: str) -> str:
+    """What a command writes to a terminal, until the wanted words have been there."""
+    ours, theirs = pty.openpty()
+    running = command(theirs)
+    os.close(theirs)
+    said = b""
+    try:
+        async with asyncio.timeout(30):
+            while re.search(wanted, said.decode(errors="replace"), re.DOTALL) is None:
+                said += await asyncio.to_thread(os.read, ours, 65536)
+    finally:
+        running.process.send_signal(signal.SIGINT)
+        os.close(ours)
+        await asyncio.to_thread(running.process.wait, 20)
+    return said.decode(errors="replace")
+
+
+async def test_counts_are_watched_on_a_terminal(run: Run, service: Service) -> None:
+    """`stats --watch` on a terminal draws: the state, the total, the subjects."""
+    await service.post([{"type": "click", "subject": "red"}] * 3)
+
+    def watch(terminal: int) -> Command:
+        return run("stats", "click", "--watch", stdout=terminal, stderr=terminal)
+
+    said = await on_a_terminal(watch, r"3 in all.*● live.*red.*█")
+    assert "\x1b[" in said
+
+
+async def test_users_are_simulated(run: Run, service: Service) -> None:
+    """N sockets send at the rate that was asked for, and every event is accounted for."""
+    status, said, _ = await run(
+        "simulate", "--users", "20", "--rate", "100", "--seconds", "2", "--subject", "red"
+    ).end()
+    found = json.loads(said)
+    assert (status, found["users"], found["unanswered"], found["refused"]) == (0, 20, 0, 0)
+    assert 0 < found["sent"] <= 201
+    assert found["accepted"] == found["sent"] == totals_in(service.database_url)["red"]
+    assert found["updates_received"] >= 20
+
+
+async def test_a_simulation_is_stopped(run: Run, service: Service) -> None:
+    """Ctrl-C ends it early, with a summary that is true; a progress bar is shown on a terminal."""
+    simulating = run("simulate", "--users", "5", "--rate", "50", "--seconds", "600")
+    await until(lambda: totals_in(service.database_url).get("", 0) > 10, 20)
+    simulating.process.send_signal(signal.SIGINT)
+    status, said, _ = await simulating.end()
+    found = json.loads(said)
+    assert (status, found["unanswered"]) == (130, 0)
+    assert found["accepted"] == found["sent"] == totals_in(service.database_url)[""]
+
+    def simulate(terminal: int) -> Command:
+        return run("simulate", "--users", "2", "--seconds", "600", stderr=terminal)
+
+    assert "2 users" in await on_a_terminal(simulate, r"[1-9]\d* acknowledged")
