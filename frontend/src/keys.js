@@ -1,5 +1,5 @@
-import { waitBeforeRetry } from "./backoff.js";
-import { recall, remember } from "./session.js";
+import { waitBeforeRetry } from "./sdk/backoff.js";
+import { recall, remember } from "./sdk/session.js";
 
 const ROLES = ["write_key", "read_key"];
 

@@ -4,20 +4,18 @@ import { Donut } from "./donut.js";
 import { write } from "./element.js";
 import { Grid, Readout } from "./grid.js";
 import { KeyForm, readSettings } from "./keys.js";
-import { Live } from "./live.js";
 import { MinuteLine, MinuteTable } from "./minutes.js";
 import { notesFor, showNotes } from "./notes.js";
 import { Ranking } from "./ranking.js";
-import { MINUTE_MS, MinuteSeries, minuteOf } from "./series.js";
-import { forget, recall, remember } from "./session.js";
+import { Live } from "./sdk/live.js";
+import { Store } from "./sdk/store.js";
+import { Tracker } from "./sdk/track.js";
+import { MinuteSeries, minuteOf } from "./series.js";
 import { StatsReader } from "./stats.js";
 import { Status } from "./status.js";
 import { CountTable } from "./table.js";
 import { Totals } from "./totals.js";
-import { Tracker } from "./track.js";
 
-// The server knows an id for 24 h at least: an older event might count a second time.
-const RESUME_WITHIN_MS = 23 * 60 * MINUTE_MS;
 const LONGEST_STEP_MS = 50;
 
 const find = (selector) => document.querySelector(selector);
@@ -26,22 +24,17 @@ const liveUrl = new URL("/v1/live", location.href.replace(/^http/, "ws")).href;
 const clock = new Clock();
 const clicks = panel("click", find("#clicks"));
 const hovers = panel("hover", find("#hovers"));
-const panels = new Map([
-  [1, clicks],
-  [2, hovers],
-]);
+const panels = [clicks, hovers];
 const tracker = new Tracker({
   changed: redraw,
   refused: (message) => keyRefused("write_key", message),
+  openStore: (to) => new Store(to),
 });
 const live = new Live({
   url: liveUrl,
-  topics: new Map([...panels].map(([id, { type }]) => [id, { totals: type }])),
   handlers: {
     ready: (message) => showProject(message.project),
     state: showState,
-    snapshot: takeSnapshot,
-    update: takeUpdate,
     fresh: readMinutes,
     error: showError,
     refused: (reason) => keyRefused("read_key", reason),
@@ -77,25 +70,27 @@ function panel(type, root) {
 
 // --- The server speaks: note it, and draw it with the next frame.
 
-function takeSnapshot(id, { totals, total }) {
-  const { totals: state, series, stats } = panels.get(id);
+function take(panel, message) {
+  if (message.type === "snapshot") takeSnapshot(panel, message);
+  else if (message.type === "update") takeUpdate(panel, message);
+  redraw();
+}
+
+function takeSnapshot({ totals: state, series, stats }, { totals, total }) {
   state.snapshot(totals, total);
   for (const name of NAMES) changed.add(name);
   series.restart(total);
   stats.read();
-  redraw();
 }
 
-function takeUpdate(id, { totals, total }) {
-  const { totals: state, series, stats } = panels.get(id);
+function takeUpdate({ totals: state, series, stats }, { totals, total }) {
   state.update(totals, total);
   series.grow(total, clock.now());
   stats.grew();
-  redraw();
 }
 
 function readMinutes() {
-  for (const { stats } of panels.values()) stats.read();
+  for (const { stats } of panels) stats.read();
 }
 
 function showState(state) {
@@ -127,14 +122,14 @@ function draw(now) {
   const elapsed = Math.min(now - drawnAt, LONGEST_STEP_MS);
   drawnAt = now;
   if (news) drawNews();
-  const moving = [...panels.values()].map(({ donut }) => donut.step(elapsed));
+  const moving = panels.map(({ donut }) => donut.step(elapsed));
   if (moving.includes(true)) frame ??= requestAnimationFrame(draw);
 }
 
 function drawNews() {
   news = false;
   drawnMinute = minuteOf(clock.now());
-  for (const panel of panels.values()) drawPanel(panel);
+  for (const panel of panels) drawPanel(panel);
   for (const subject of changed) drawSubject(subject);
   changed.clear();
   minuteTable.update(clicks.series, hovers.series, clock.now());
@@ -177,7 +172,6 @@ async function start() {
     write_key: settings.write_key ?? typed.write_key ?? null,
     read_key: settings.read_key ?? typed.read_key ?? null,
   });
-  resumeSending();
 }
 
 function showProject(name) {
@@ -196,13 +190,13 @@ function useKeys(given) {
 
 function watch(key) {
   liveError = null;
-  for (const { stats } of panels.values()) stats.useKey(key);
+  for (const { stats } of panels) stats.useKey(key);
   live.start(key);
 }
 
 function stopWatching() {
   liveError = null;
-  for (const { stats } of panels.values()) stats.useKey(null);
+  for (const { stats } of panels) stats.useKey(null);
   live.stop();
 }
 
@@ -227,23 +221,14 @@ function askForMissing(message) {
 
 // --- Coming and going.
 
-function resumeSending() {
-  const unsent = recall("unsent");
-  forget("unsent");
-  if (unsent === null || Date.now() - unsent.at > RESUME_WITHIN_MS) return;
-  if (unsent.key === keys.write_key) tracker.resume(unsent.events);
-}
-
 function leave() {
-  const events = tracker.leave((url, text) => navigator.sendBeacon(url, text));
-  if (events.length > 0) remember("unsent", { key: keys.write_key, at: Date.now(), events });
+  tracker.leave((url, text) => navigator.sendBeacon(url, text));
   live.stop();
 }
 
 function comeBack({ persisted }) {
   if (!persisted) return;
-  forget("unsent");
-  tracker.hurry();
+  tracker.comeBack();
   if (keys.read_key !== null) live.start(keys.read_key);
 }
 
@@ -257,5 +242,6 @@ addEventListener("pageshow", comeBack);
 addEventListener("online", hurry);
 addEventListener("offline", () => live.hurry());
 document.addEventListener("visibilitychange", hurry);
+for (const panel of panels) live.subscribe({ totals: panel.type }, (said) => take(panel, said));
 setInterval(() => minuteOf(clock.now()) !== drawnMinute && redraw(), 1_000);
 start();

@@ -1,4 +1,4 @@
-import { waitBeforeRetry } from "./backoff.js";
+import { waitBeforeRetry } from "./sdk/backoff.js";
 import { MINUTE_MS } from "./series.js";
 
 const ANSWER_WITHIN_MS = 10_000;

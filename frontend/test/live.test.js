@@ -3,14 +3,11 @@ import { once } from "node:events";
 import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocket, WebSocketServer } from "ws";
-import { Live } from "../src/live.js";
+import { Live } from "../src/sdk/live.js";
 
 // Real sockets on both ends; only the times are short.
 const TIMES = { readyWithin: 400, pingEvery: 40, pongWithin: 250, steadyAfter: 5_000 };
-const TOPICS = new Map([
-  [1, { totals: "click" }],
-  [2, { totals: "hover" }],
-]);
+const TOPICS = [{ totals: "click" }, { totals: "hover" }];
 
 // Node ends a process whose socket fails unheard; a browser only fires events.
 class BrowserLikeSocket extends WebSocket {
@@ -53,7 +50,8 @@ function serve(socket) {
     if (message.type === "ping" && behaviour.pong) say(socket, { type: "pong" });
     if (message.type !== "subscribe") return;
     const { id } = message;
-    if (behaviour.snapshots) say(socket, { type: "snapshot", id, totals: { red: id }, total: id });
+    if (behaviour.feed && message.topic.feed) say(socket, { ...behaviour.feed, id });
+    else if (behaviour.snapshots) say(socket, { type: "snapshot", id, totals: { red: id }, total: id });
     else if (behaviour.subscribeError) say(socket, { ...behaviour.subscribeError, id });
   });
 }
@@ -63,9 +61,9 @@ const sayAll = (message) => server.clients.forEach((socket) => say(socket, messa
 
 function connect(options = {}) {
   const calls = { snapshots: [], updates: [], fresh: 0, errors: [], refused: [] };
+  const receive = ({ type, id, totals, total }) => calls[`${type}s`]?.push([id, totals, total]);
   live = new Live({
     url: `ws://127.0.0.1:${server.address().port}/v1/live`,
-    topics: TOPICS,
     WebSocket: BrowserLikeSocket,
     times: TIMES,
     random: () => 0,
@@ -73,13 +71,12 @@ function connect(options = {}) {
     handlers: {
       ready() {},
       state: ({ name }) => states.at(-1) !== name && states.push(name),
-      snapshot: (id, { totals, total }) => calls.snapshots.push([id, totals, total]),
-      update: (id, { totals, total }) => calls.updates.push([id, totals, total]),
       fresh: () => (calls.fresh += 1),
       error: ({ code }) => calls.errors.push(code),
       refused: (message) => calls.refused.push(message),
     },
   });
+  for (const topic of TOPICS) live.subscribe(topic, receive);
   live.start("read-key");
   return calls;
 }
@@ -246,4 +243,67 @@ test("a frame that isn't JSON ends the connection, not the page", async () => {
   await until(is("live"));
   server.clients.forEach((socket) => socket.send("{"));
   await until(() => connections === 2 && is("live")());
+});
+
+// --- Many subscriptions that come and go.
+
+test("a subscription made later shares the connection, and ends without disturbing the others", async () => {
+  const calls = connect();
+  await until(is("live"));
+  const received = [];
+  const end = live.subscribe({ totals: "sale" }, (message) => received.push(message));
+  await until(() => received.length === 1);
+  end();
+  end();
+  await until(() => heard.some(({ type }) => type === "unsubscribe"));
+  sayAll({ type: "update", id: 3, totals: { red: 9 }, total: 9 });
+  sayAll({ type: "update", id: 1, totals: { red: 9 }, total: 9 });
+  await until(() => calls.updates.length === 1);
+  assert.equal(received.length, 1);
+  assert.equal(connections, 1);
+  assert.deepEqual(
+    heard.filter(({ id }) => id === 3),
+    [
+      { type: "subscribe", id: 3, topic: { totals: "sale" } },
+      { type: "unsubscribe", id: 3 },
+    ],
+  );
+});
+
+test("a feed goes on from the position it had got to, and after a gap from where that says", async () => {
+  connect();
+  const received = [];
+  behaviour.feed = { type: "events", events: [{ id: "a" }], position: { 0: 1 } };
+  live.subscribe({ feed: "click" }, (message) => received.push(message));
+  await until(is("live"));
+  sayAll({ type: "events", id: 3, events: [{ id: "b" }], position: { 0: 2 } });
+  await until(() => received.length === 2);
+  const asked = () => heard.filter(({ id, type }) => id === 3 && type === "subscribe");
+  server.clients.forEach((socket) => socket.terminate());
+  await until(() => asked().length === 2);
+  behaviour.feed = { type: "gap", position: { 0: 70 } };
+  server.clients.forEach((socket) => socket.terminate());
+  await until(() => asked().length === 3 && is("live")());
+  server.clients.forEach((socket) => socket.terminate());
+  await until(() => asked().length === 4);
+  assert.deepEqual(
+    asked().map(({ topic }) => topic.since),
+    [undefined, { 0: 2 }, { 0: 1 }, { 0: 70 }],
+  );
+});
+
+test("a topic that the server doesn't know ends alone: it is told, and the others go on", async () => {
+  const calls = connect();
+  await until(is("live"));
+  const received = [];
+  behaviour.snapshots = false;
+  behaviour.subscribeError = { type: "error", code: "bad_request", message: "No such topic." };
+  const end = live.subscribe({ nonsense: 1 }, (message) => received.push(message.code));
+  await until(() => received.length === 1);
+  end();
+  sayAll({ type: "update", id: 1, totals: { red: 9 }, total: 9 });
+  await until(() => calls.updates.length === 1);
+  assert.deepEqual(received, ["bad_request"]);
+  assert.equal(live.state.name, "live");
+  assert.ok(!heard.some(({ type }) => type === "unsubscribe"));
 });

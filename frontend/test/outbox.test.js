@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Outbox } from "../src/outbox.js";
+import { Outbox } from "../src/sdk/outbox.js";
 
 const ids = (events) => events.map(({ id }) => id);
 const filled = (n, options) => {
@@ -47,4 +47,45 @@ test("a full box refuses the newest, counts it, and takes events again once it h
   outbox.confirm();
   assert.equal(outbox.add({ id: 10 }), true);
   assert.equal(outbox.dropped, 3);
+});
+
+test("a batch is no larger than the server takes, in bytes of UTF-8", () => {
+  const outbox = new Outbox({ batchBytes: 1_000 });
+  for (let id = 0; id < 40; id++) outbox.add({ id, subject: "ü".repeat(id) });
+  const sent = [];
+  while (outbox.size > 0) {
+    const batch = outbox.take();
+    assert.ok(Buffer.byteLength(JSON.stringify(batch)) <= 1_000);
+    sent.push(...ids(batch));
+    outbox.confirm();
+  }
+  assert.deepEqual(sent, Array.from({ length: 40 }, (_, id) => id));
+});
+
+test("an event that is larger than a batch goes alone, for the server to refuse", () => {
+  const outbox = new Outbox({ batchBytes: 100 });
+  outbox.add({ id: 0 });
+  outbox.add({ id: 1, subject: "x".repeat(500) });
+  outbox.add({ id: 2 });
+  for (const id of [0, 1, 2]) {
+    assert.deepEqual(ids(outbox.take()), [id]);
+    outbox.confirm();
+  }
+});
+
+test("a batch that is too large for something on the way is halved until it passes", () => {
+  const outbox = filled(8);
+  outbox.take();
+  outbox.shrink();
+  assert.deepEqual(ids(outbox.take()), [0, 1, 2, 3]);
+  outbox.shrink();
+  assert.deepEqual(ids(outbox.take()), [0, 1]);
+  assert.equal(outbox.size, 8);
+});
+
+test("what is discarded is gone, except for the batch under way", () => {
+  const outbox = filled(6, { batchSize: 2 });
+  outbox.take();
+  assert.deepEqual(ids(outbox.discard(({ id }) => id < 4)), [2, 3]);
+  assert.deepEqual(ids(outbox.unconfirmed()), [0, 1, 4, 5]);
 });

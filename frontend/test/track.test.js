@@ -3,8 +3,9 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Outbox } from "../src/outbox.js";
-import { eventId, Tracker } from "../src/track.js";
+import { newId } from "../src/sdk/id.js";
+import { Outbox } from "../src/sdk/outbox.js";
+import { Tracker } from "../src/sdk/track.js";
 
 // A real HTTP server that counts an id once, and answers with `answers` before it works.
 let server;
@@ -124,7 +125,7 @@ test("an event that the server will never take is told about and not sent again"
 });
 
 test("a request refused as a whole counts all its events as not counted", async () => {
-  answers.push({ status: 413, refuse: true, body: { error: { message: "Too large." } } });
+  answers.push({ status: 400, refuse: true, body: { error: { message: "Too large." } } });
   trackTo();
   tracker.track("click", "red");
   tracker.track("click", "red");
@@ -174,9 +175,8 @@ test("leaving hands everything unconfirmed to beacons small enough for a browser
   await until(() => tracker.state().retrying);
   for (let i = 0; i < 999; i++) tracker.track("hover", "mediumspringgreen");
   const beacons = [];
-  const kept = tracker.leave((url, text) => beacons.push({ url, text }));
+  tracker.leave((url, text) => beacons.push({ url, text }));
   const sent = beacons.flatMap(({ text }) => JSON.parse(text));
-  assert.deepEqual(sent, kept);
   assert.equal(new Set(sent.map(({ id }) => id)).size, 1_000);
   for (const { url, text } of beacons) {
     assert.equal(url, "/v1/events?api_key=write-key");
@@ -184,16 +184,87 @@ test("leaving hands everything unconfirmed to beacons small enough for a browser
   }
 });
 
-test("events that an earlier page kept are sent with the ids they had", async () => {
-  trackTo();
-  tracker.resume([{ id: "from-before", type: "click", subject: "red" }]);
-  await until(drained);
+// --- What is on disk (here: in a list) for the pages to come.
+
+/** Does what the store does, and says what was asked of it. */
+function storeWith({ adopted = [], tooOld = [] } = {}) {
+  const kept = new Map(adopted.map((event) => [event.id, event]));
+  return {
+    kept,
+    keep: (event) => kept.set(event.id, event),
+    forget: (events) => events.forEach(({ id }) => kept.delete(id)),
+    adopt: async () => ({ adopted: adopted.splice(0), tooOld: tooOld.splice(0) }),
+    hold() {},
+    release() {},
+  };
+}
+
+const now = () => new Date().toISOString();
+
+test("events that an earlier page kept are sent with the ids they had, and then forgotten", async () => {
+  const event = { id: "from-before", type: "click", subject: "red", occurred_at: now() };
+  const store = storeWith({ adopted: [event] });
+  trackTo({ openStore: () => store });
+  await until(() => counted.size === 1 && store.kept.size === 0);
   assert.deepEqual([...counted], [["from-before", "click red"]]);
+});
+
+test("an event is kept until the server has answered, also with a refusal", async () => {
+  const store = storeWith();
+  const rejected = [{ index: 0, error: { code: "invalid_event", message: "Too long." } }];
+  answers.push({ cut: true }, { status: 422, refuse: true, body: { rejected } });
+  const reports = [];
+  trackTo({ openStore: () => store, report: (error) => reports.push(error) });
+  const id = tracker.track("click", "red");
+  assert.deepEqual([...store.kept.keys()], [id]);
+  await until(() => requests.length === 1);
+  assert.deepEqual([...store.kept.keys()], [id]);
+  await until(() => store.kept.size === 0);
+  assert.equal(reports.length, 1);
+  assert.equal(reports[0].code, "invalid_event");
+  assert.deepEqual(reports[0].events.map((event) => event.id), [id]);
+});
+
+test("what is older than the server remembers ids is dropped and told about, never sent", async () => {
+  const old = { id: "old", type: "click", subject: "red", occurred_at: "2020-01-01T00:00:00Z" };
+  const reports = [];
+  trackTo({
+    openStore: () => storeWith({ tooOld: [old], adopted: [{ ...old, id: "old too" }] }),
+    report: ({ code, events }) => reports.push([code, events[0].id]),
+  });
+  tracker.track("click", "blue");
+  await until(() => counted.size === 1 && reports.length === 2);
+  assert.deepEqual(reports, [["expired", "old"], ["expired", "old too"]]);
+  assert.deepEqual([...counted.values()], ["click blue"]);
+});
+
+test("a key that comes later takes what waited to its own store", async () => {
+  const stores = [];
+  const open = () => (stores.push(storeWith()), stores.at(-1));
+  answers.push({ status: 403, refuse: true, body: { error: { message: "Not here." } } });
+  trackTo({ openStore: open });
+  const id = tracker.track("click", "red");
+  await until(() => requests.length === 1);
+  assert.ok(stores[0].kept.has(id));
+  tracker.useKey("other-key");
+  assert.equal(stores[0].kept.size, 0);
+  await until(drained);
+  await until(() => stores[1].kept.size === 0);
+  assert.deepEqual([...counted], [[id, "click red"]]);
+});
+
+test("a request that is too large for a proxy is sent in smaller ones", async () => {
+  for (let i = 0; i < 3; i++) answers.push({ status: 413, refuse: true });
+  trackTo();
+  for (let i = 0; i < 16; i++) tracker.track("click", "red");
+  await until(drained);
+  assert.equal(counted.size, 16);
+  assert.deepEqual(requests.slice(0, 4).map(({ events }) => events.length), [16, 8, 4, 2]);
 });
 
 test("where crypto.randomUUID is missing the ids are random UUIDs all the same", () => {
   const insecure = { getRandomValues: (bytes) => crypto.getRandomValues(bytes) };
-  const ids = Array.from({ length: 100 }, () => eventId(insecure));
+  const ids = Array.from({ length: 100 }, () => newId(insecure));
   for (const id of ids) {
     assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   }

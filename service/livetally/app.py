@@ -140,6 +140,7 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
             web.get("/", hello_or(pages.home)),
             web.get("/page.json", pages.page_json),
             web.get("/assets/{name}", pages.asset),
+            web.get("/js/{name}", pages.script),
         ]
     )
     app[FAILED] = asyncio.Event()

@@ -1,5 +1,6 @@
-"""The built front end: the page at `/`, its assets, and what it needs to know."""
+"""The built front end: the page at `/`, its assets, what it needs to know, and the SDK."""
 
+import re
 from pathlib import Path
 
 from aiohttp import web
@@ -22,6 +23,8 @@ _CSP = (
     "frame-ancestors 'none'"
 )
 
+_SCRIPT = re.compile(r"[a-z-]{1,50}\.m?js")
+
 
 class Pages:
     """Serves the folder that Vite built."""
@@ -42,6 +45,24 @@ class Pages:
         response.headers["Content-Security-Policy"] = _CSP
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["Cache-Control"] = "no-cache"
+        return response
+
+    async def script(self, request: web.Request) -> web.StreamResponse:
+        """What other sites' pages load, at addresses that stay; gzipped where Vite left it so."""
+        name = request.match_info["name"]
+        file = self._folder / "js" / name
+        if not _SCRIPT.fullmatch(name) or not file.is_file():
+            raise NotFound
+        response = web.FileResponse(
+            file,
+            headers={
+                "Cache-Control": "public, max-age=3600",
+                "Cross-Origin-Resource-Policy": "cross-origin",
+            },
+        )
+        # What the system's table says of .mjs differs, and a module of another type doesn't load.
+        response.content_type = "text/javascript"
+        response.charset = "utf-8"
         return response
 
     async def asset(self, request: web.Request) -> web.StreamResponse:

@@ -5,8 +5,8 @@ const POLICY_VIOLATION = 1008;
 const SERVICE_RESTART = 1012;
 
 /**
- * One connection to `/v1/live` that subscribes to `topics` (id -> topic) and comes back by
- * itself. Its state is one of
+ * One connection to `/v1/live` for any number of subscriptions, that comes back by itself: feeds
+ * then go on from the position they had got to. Its state is one of
  *   connecting    the first attempt, or counts not here yet
  *   live          what is shown is what the server has
  *   stale         connected, but the server can't reach its database
@@ -17,7 +17,6 @@ const SERVICE_RESTART = 1012;
 export class Live {
   state = { name: "connecting", retryAt: null, restarting: false };
   #url;
-  #topics;
   #handlers;
   #WebSocket;
   #random;
@@ -25,28 +24,50 @@ export class Live {
   #times;
   #key = null;
   #socket = null;
+  #ready = false;
   #attempt = 0;
   #liveSince = null;
   #stale = false;
-  #missing = new Set();
+  #subscriptions = new Map();
+  #lastId = 0;
   #timers = {};
 
   constructor({
     url,
-    topics,
-    handlers,
+    handlers = {},
     WebSocket = globalThis.WebSocket,
     random = Math.random,
     online = () => globalThis.navigator?.onLine !== false,
     times = {},
   }) {
     this.#url = url;
-    this.#topics = topics;
     this.#handlers = handlers;
     this.#WebSocket = WebSocket;
     this.#random = random;
     this.#online = online;
     this.#times = { ...TIMES, ...times };
+  }
+
+  get size() {
+    return this.#subscriptions.size;
+  }
+
+  /**
+   * `receive` gets every message of this topic, as the protocol has it; one of the type `error` is
+   * the last. Returns what ends the subscription.
+   */
+  subscribe(topic, receive) {
+    const id = ++this.#lastId;
+    this.#subscriptions.set(id, { topic, receive, missing: true });
+    if (this.#ready) this.#ask(id);
+    this.#tellHealth();
+    return () => {
+      const ended = this.#subscriptions.get(id);
+      if (!this.#subscriptions.delete(id)) return;
+      clearTimeout(this.#timers[`subscribe ${id}`]);
+      if (this.#ready && ended.asked) this.#send({ type: "unsubscribe", id });
+      this.#tellHealth();
+    };
   }
 
   start(key) {
@@ -85,7 +106,7 @@ export class Live {
   #abandon() {
     const socket = this.#socket;
     this.#socket = null;
-    this.#stale = false;
+    this.#ready = this.#stale = false;
     for (const timer of Object.values(this.#timers)) clearTimeout(timer);
     this.#timers = {};
     socket?.close();
@@ -102,7 +123,7 @@ export class Live {
   #refused(reason) {
     this.stop();
     this.#tell("refused");
-    this.#handlers.refused(reason);
+    this.#handlers.refused?.(reason);
   }
 
   #lost({ restarting = false, atLeast = 0 } = {}) {
@@ -131,53 +152,79 @@ export class Live {
   #react(message) {
     switch (message.type) {
       case "ready":
-        return this.#ready(message);
+        return this.#greeted(message);
       case "snapshot":
-        this.#handlers.snapshot(message.id, message);
-        this.#missing.delete(message.id);
-        return this.#tellHealth();
       case "update":
-        return this.#handlers.update(message.id, message);
+      case "events":
+      case "gap":
+        return this.#deliver(message);
       case "stale":
       case "fresh":
         this.#stale = message.type === "stale";
         this.#tellHealth();
-        if (!this.#stale) this.#handlers.fresh();
+        if (!this.#stale) this.#handlers.fresh?.();
         return;
       case "error":
-        this.#handlers.error(message);
+        this.#handlers.error?.(message);
         return this.#declined(message);
     }
   }
 
-  // `retry_after_s` means not now; without it the key doesn't allow what was asked. An error
-  // about neither the key nor a subscription leaves the connection as it is.
-  #declined({ id, message, retry_after_s }) {
-    const later = retry_after_s * 1_000 + backoff(0, { random: this.#random });
-    if (retry_after_s === undefined) {
-      if (this.#missing.has(id)) this.#refused(message);
-    } else if (!this.#timers.ping) {
-      this.#lost({ atLeast: later });
-    } else if (this.#missing.has(id)) {
-      this.#timers[`subscribe ${id}`] = setTimeout(() => this.#subscribe(id), later);
+  // The position first: whatever `receive` does, this message doesn't come again.
+  #deliver(message) {
+    const subscription = this.#subscriptions.get(message.id);
+    if (!subscription) return; // it was ended while this was on its way
+    if (message.position) subscription.topic = { ...subscription.topic, since: message.position };
+    const wasMissing = subscription.missing;
+    subscription.missing = false;
+    try {
+      subscription.receive(message);
+    } finally {
+      if (wasMissing) this.#tellHealth();
     }
   }
 
-  #ready(message) {
+  // `retry_after_s` means not now. A key that doesn't allow this is no good here; any other error
+  // is about one topic. One about no subscription leaves the connection as it is.
+  #declined(error) {
+    const { id, code, message, retry_after_s } = error;
+    const asked = this.#subscriptions.get(id);
+    if (asked) asked.asked = false;
+    if (retry_after_s !== undefined) {
+      const later = retry_after_s * 1_000 + backoff(0, { random: this.#random });
+      if (!this.#ready) this.#lost({ atLeast: later });
+      else if (asked) this.#timers[`subscribe ${id}`] = setTimeout(() => this.#ask(id), later);
+    } else if (asked && code === "wrong_role") {
+      this.#refused(message);
+    } else if (asked) {
+      this.#subscriptions.delete(id);
+      asked.receive(error);
+      this.#tellHealth();
+    }
+  }
+
+  #greeted(message) {
     clearTimeout(this.#timers.ready);
-    this.#handlers.ready(message);
-    this.#missing = new Set(this.#topics.keys());
-    for (const id of this.#missing) this.#subscribe(id);
+    this.#ready = true;
+    this.#handlers.ready?.(message);
+    for (const [id, subscription] of this.#subscriptions) {
+      subscription.missing = true;
+      this.#ask(id);
+    }
+    this.#tellHealth();
     this.#pingLater();
   }
 
-  #subscribe(id) {
-    this.#send({ type: "subscribe", id, topic: this.#topics.get(id) });
+  #ask(id) {
+    const subscription = this.#subscriptions.get(id);
+    subscription.asked = true;
+    this.#send({ type: "subscribe", id, topic: subscription.topic });
   }
 
   #tellHealth() {
+    if (!this.#ready) return;
     if (this.#stale) return this.#tell("stale");
-    if (this.#missing.size > 0) return;
+    if ([...this.#subscriptions.values()].some(({ missing }) => missing)) return;
     this.#liveSince ??= Date.now();
     this.#tell("live");
   }
@@ -191,7 +238,7 @@ export class Live {
 
   // The browser answers the server's pings where scripts can't see them, so ask in our own words.
   #probe() {
-    if (!this.#timers.ping || this.#timers.pong) return;
+    if (!this.#ready || this.#timers.pong) return;
     this.#send({ type: "ping" });
     this.#timers.pong = setTimeout(() => this.#lost(), this.#times.pongWithin);
   }
@@ -202,11 +249,12 @@ export class Live {
   }
 
   #send(message) {
-    this.#socket.send(JSON.stringify(message));
+    // While it closes (and `onclose` is to come) there is nobody to hear us.
+    if (this.#socket.readyState === this.#WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
   #tell(name, { retryAt = null, restarting = false } = {}) {
     this.state = { name, retryAt, restarting };
-    this.#handlers.state(this.state);
+    this.#handlers.state?.(this.state);
   }
 }

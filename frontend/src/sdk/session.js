@@ -1,3 +1,5 @@
+import { newId } from "./id.js";
+
 // What this tab remembers. A browser that allows no storage forgets, and that is all.
 
 export function recall(name) {
@@ -22,4 +24,13 @@ export function forget(name) {
   } catch {
     // Forbidden.
   }
+}
+
+/** This tab's session: random, no cookie, gone with the tab. */
+export function sessionId() {
+  const known = recall("session");
+  if (typeof known === "string") return known;
+  const session = newId();
+  remember("session", session);
+  return session;
 }

@@ -1,0 +1,5 @@
+import { start as startAt } from "./with_live.js";
+
+const here = import.meta.url;
+
+export const start = (options) => startAt({ server: new URL("..", here).href, ...options });
