@@ -67,6 +67,7 @@ Around it:
     loops         background loops      operations    /healthz, /readyz, /metrics
     probe         `livetally health`, for containers
     topics        what a client may ask to watch        viewer    writes to one connection
+    examples      /examples, for older systems' clients
     frames        messages as bytes                     partitions   day partitions, made ahead
 
 Imports go one way, down the journey: see tests/test_structure.py.

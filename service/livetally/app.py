@@ -13,6 +13,7 @@ from .batcher import Batcher
 from .config import Config
 from .connections import Connections
 from .database import Database
+from .examples import Examples, Login
 from .health import Health
 from .hub import Hub
 from .ingest import Ingest
@@ -47,10 +48,13 @@ log = logging.getLogger(__name__)
 FLUSH_TIMEOUT_S = 12
 
 
-def create_app(config: Config, store: Store | None = None) -> web.Application:
+def create_app(
+    config: Config, store: Store | None = None, login: Login | None = None
+) -> web.Application:
     """The application; with its own parts made, not yet started.
 
     `store` replaces the one that writes to Postgres: the benchmark measures what storing costs.
+    `login` is what the page /examples gives to everybody: the demo's.
     """
     # The parts, in the order of the journey.
     metrics = Metrics()
@@ -112,6 +116,7 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
     )
     verify = Verify(auth, database, hub)
     pages = Pages(config.pages_dir, auth, config.page_write_key, config.page_read_key)
+    examples = Examples(login or Login())
 
     app = web.Application(middlewares=[edge.middleware(metrics)])
     app.add_routes(
@@ -139,6 +144,8 @@ def create_app(config: Config, store: Store | None = None) -> web.Application:
             *Operations(health, metrics, database).routes(),
             web.get("/", hello_or(pages.home)),
             web.get("/page.json", pages.page_json),
+            web.get("/examples", examples.page),
+            web.get("/examples/{name}", examples.file),
             web.get("/assets/{name}", pages.asset),
             web.get("/js/{name}", pages.script),
         ]

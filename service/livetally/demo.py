@@ -9,14 +9,17 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from . import keys, logs, serve
+from .app import create_app
 from .auth import Auth
 from .config import Config
 from .database import Database, migrate
 from .errors import LivetallyError, NotFound, UnknownKey
+from .examples import Login
 from .keys import Role
 from .local import LocalPostgres, LocalRedis, LocalServerError, postgres_bin
 
@@ -58,7 +61,12 @@ def run(data_dir: Path, host: str, port: int) -> int:
         config = Config.from_environ({"LIVETALLY_LOG_LEVEL": "warning", **settings})
         _write_private(data_dir / "env", _shell_settings(config, demo))
         logs.configure(config.log_level)
-        status = serve.run(config, sock, started=lambda: _welcome(url, data_dir, demo, config))
+        status = serve.run(
+            config,
+            sock,
+            started=lambda: _welcome(url, data_dir, demo, config),
+            make=partial(create_app, login=Login(PROJECT, demo["read_write_key"])),
+        )
         _say("stopping Postgres and Redis; the data stays in " + str(data_dir))
     return status
 
@@ -150,6 +158,8 @@ Count something:
 Ask for the counts:
 
   curl '{url}/v1/stats?type=click' -H 'x-api-key: {demo["read_key"]}'
+
+For clients of older systems, in curl, JavaScript and Python: {url}/examples
 
 Keys are in {data_dir / "demo.json"}; `. {data_dir / "env"}` gives a shell
 what README's examples need, with `livetally stats click --watch` and psql.

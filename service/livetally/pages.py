@@ -13,6 +13,7 @@ _HINT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Livetally</title>
 <h1>The API is running; the page is not built</h1>
 <p>Install Node 20 or newer with npm and start again: <code>make run</code> builds the page.</p>
+<p><a href="/examples">Examples for clients of older systems</a> are here already.</p>
 """
 
 # Nothing from elsewhere, nothing inline; connect-src names the websocket, which 'self' does not

@@ -28,6 +28,7 @@ from livetally import keys
 from livetally.app import create_app
 from livetally.config import Config
 from livetally.database import Database, migrate
+from livetally.examples import Login
 from livetally.keys import Role
 from livetally.local import LocalPostgres, LocalRedis
 from livetally.serve import listen, make_runner
@@ -192,12 +193,16 @@ class Service:
 
 @contextlib.asynccontextmanager
 async def serving(
-    database_url: str, redis_url: str, keys: dict[Role, str], **settings: Any
+    database_url: str,
+    redis_url: str,
+    keys: dict[Role, str],
+    login: Login | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Service]:
-    """The server in this loop, on a free port, with these settings."""
+    """The server in this loop, on a free port, with these settings; `login` is the demo's."""
     config = Config(database_url=database_url, redis_url=redis_url, **{"drain_s": 0, **settings})
     sock = listen("127.0.0.1", 0)
-    runner = make_runner(create_app(config))
+    runner = make_runner(create_app(config, login=login))
     await runner.setup()
     await web.SockSite(runner, sock).start()
     service = Service(f"http://127.0.0.1:{sock.getsockname()[1]}", database_url, keys)

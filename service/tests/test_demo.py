@@ -140,6 +140,9 @@ def test_start_use_stop_and_start_again(demo: Callable[..., Demo]) -> None:
     assert (made["url"], made["project"]) == (f"http://127.0.0.1:{first.port}", "demo")
     assert first.count("a", "b") == 2
     assert first.total() == 2
+    assert f"{made['url']}/examples" in first.output
+    with urllib.request.urlopen(made["url"] + "/examples", timeout=30) as examples:  # noqa: S310
+        assert made["read_write_key"] in examples.read().decode()
     assert first.call("admin_key", "/v1/stats?type=click")[1]["total"] == 2
     assert first.call("read_key", "/v1/events", {"type": "click", "subject": "x"})[0] == 403
     assert first.call("write_key", "/v1/stats?type=click")[0] == 403

@@ -41,7 +41,7 @@ LAYERS = """
     collector item_socket views
     detail hosts websocket
     items
-    ingest live sse stats page_views verify pages listener partitions
+    ingest live sse stats page_views verify pages examples listener partitions
     connections topics
     operations
     auth batcher hub edge
@@ -68,7 +68,10 @@ def _place(file: Path) -> tuple[str, ...]:
     return parts[:-1] if parts[-1] == "__init__" else parts
 
 
-FILES = {_name(_place(file)): file for file in PACKAGE.rglob("*.py")}
+#: The snippets of /examples are data: they are shown, and run by their readers.
+FILES = {
+    _name(_place(file)): file for file in PACKAGE.rglob("*.py") if file.parent.name != "snippets"
+}
 MODULES = {name: ast.parse(file.read_text("utf-8")) for name, file in FILES.items()}
 
 
