@@ -29,7 +29,7 @@ VENV_BROKEN := $(shell test -x .venv/bin/python || echo always)
 NEEDS_WHEEL := import sys; sys.exit(sys.platform != "linux" or sys.version_info < (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-service test-frontend lint format lock bench jitter browser clean clean-data always
+.PHONY: help run test test-service test-frontend lint format lock bench jitter load browser clean clean-data always
 
 help:
 	@echo "make run [PORT=8080]  start everything here and print the address"
@@ -38,6 +38,7 @@ help:
 	@echo "make format           let ruff format and fix"
 	@echo "make bench            measure this machine"
 	@echo "make jitter           cut 2,000 viewers off, and see that they miss nothing"
+	@echo "make load             Locust, and a gate: nothing lost, nothing counted twice, in time"
 	@echo "make lock             pin dependencies again (make lock UPGRADE=1 takes newer ones)"
 	@echo "make clean            remove what was installed and built"
 	@echo "make clean-data       remove the counts that make run has kept"
@@ -68,6 +69,9 @@ bench: .venv/.dev $(PAGE)
 
 jitter: .venv/.dev
 	@exec .venv/bin/python loadtest/jitter.py $(ARGS)
+
+load: .venv/.dev $(PAGE)
+	@exec .venv/bin/python loadtest/load.py $(ARGS)
 
 browser:
 	@.ci/install-browser

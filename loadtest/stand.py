@@ -91,7 +91,7 @@ class Stand:
 
     @contextlib.contextmanager
     def database(self) -> Iterator["Bench"]:
-        """A migrated database with a write and a read key, dropped again at the end."""
+        """A migrated database with a key of each role, dropped again at the end."""
         self._count += 1
         name = f"bench_{self._count}"
         self.postgres.create_database(name, TEMPLATE)
@@ -106,28 +106,38 @@ class Bench:
     """One database, the servers on it, and what it must hold."""
 
     def __init__(
-        self, folder: Path, database_url: str, redis_url: str, write_key: str, read_key: str
+        self,
+        folder: Path,
+        database_url: str,
+        redis_url: str,
+        write_key: str,
+        read_key: str,
+        admin_key: str,
     ) -> None:
         self.folder = folder
         self.database_url = database_url
         self.write_key = write_key
         self.read_key = read_key
+        self.admin_key = admin_key
         self._redis_url = redis_url
 
     @contextlib.contextmanager
-    def serve(self, script: str = "", **settings: object) -> Iterator[Server]:
+    def serve(self, script: str = "", workers: int = 1, **settings: object) -> Iterator[Server]:
         """`livetally serve` as a process, or a script here that serves in its place.
 
         `settings` are LIVETALLY_* in small letters.
         """
-        command = [str(HERE / script)] if script else ["-m", "livetally", "serve"]
+        command = ["-m", "livetally", "serve", "--workers", str(workers)]
+        if script:
+            command = [str(HERE / script)]
         environ = {
             **{k: os.environ[k] for k in ("PATH", "HOME", "PYTHONPATH") if k in os.environ},
             "LIVETALLY_DATABASE_URL": self.database_url,
             "LIVETALLY_REDIS_URL": self._redis_url,
-            "LIVETALLY_PORT": str(_free_port()),
+            "LIVETALLY_PORT": str(free_port()),
             "LIVETALLY_DRAIN_S": "0",
             "LIVETALLY_LOG_LEVEL": "warning",
+            "LIVETALLY_PAGES_DIR": str(HERE.parent / "frontend" / "dist"),
             **{f"LIVETALLY_{name.upper()}": str(value) for name, value in settings.items()},
         }
         server = Server([sys.executable, *command], environ, self.folder / "serve.log")
@@ -170,13 +180,14 @@ async def _make_keys(url: str) -> list[str]:
     await database.open()
     try:
         return [
-            await keys.create(database, "bench", role, role) for role in (Role.WRITE, Role.READ)
+            await keys.create(database, "bench", role, role)
+            for role in (Role.WRITE, Role.READ, Role.ADMIN)
         ]
     finally:
         await database.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
