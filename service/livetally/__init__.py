@@ -66,6 +66,7 @@ Around it:
     health        is it well? heartbeats                pages     the built front end
     loops         background loops      operations    /healthz, /readyz, /metrics
     probe         `livetally health`, for containers
+    service_role  the database role that the service runs as
     topics        what a client may ask to watch        viewer    writes to one connection
     examples      /examples, for older systems' clients
     frames        messages as bytes                     partitions   day partitions, made ahead

@@ -5,6 +5,7 @@ The descriptions here are those of README's table (a test holds the two together
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -39,6 +40,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="Redis 6.2 or newer, as a `redis://` or `rediss://` URL",
         ),
     ]
+    service_database_url: Annotated[
+        str,
+        Meta(
+            pattern="^(postgres(ql)?://.+)?$",
+            description="`livetally migrate` makes the role that this URL names, for the service"
+            " to run as: not an owner of anything; empty: makes none",
+        ),
+    ] = ""
     host: Annotated[str, Meta(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[
         int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes a free one")
@@ -147,13 +156,28 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Read the LIVETALLY_* variables. Raises ConfigError naming the variable at fault."""
         given = {
             name.removeprefix(PREFIX).lower(): value
-            for name, value in environ.items()
-            if name.startswith(PREFIX) and name not in CLIENTS
+            for name, value in _with_files(environ).items()
+            if name not in CLIENTS
         }
         try:
             return msgspec.convert(given, cls, strict=False)
         except msgspec.ValidationError as error:
             raise ConfigError(_with_variable_name(str(error))) from None
+
+
+def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """The LIVETALLY_* variables; those that end in _URL_FILE and _KEY_FILE name files to read."""
+    given = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
+    for file_name in [name for name in given if name.endswith(("_URL_FILE", "_KEY_FILE"))]:
+        name = file_name.removesuffix("_FILE")
+        if name in given:
+            raise ConfigError(f"{name} and {file_name} are both set: only one can be meant")
+        try:
+            given[name] = Path(given.pop(file_name)).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise ConfigError(f"{file_name} can't be read: {reason}") from None
+    return given
 
 
 def variables() -> list[tuple[str, str, str]]:

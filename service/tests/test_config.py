@@ -41,6 +41,7 @@ def test_every_variable_is_read() -> None:
     texts = {
         "database_url": "postgres://elsewhere",
         "redis_url": "rediss://elsewhere",
+        "service_database_url": "postgresql://service@elsewhere/livetally",
         "host": "::1",
         "queue_url": "https://sqs.eu-west-1.amazonaws.com/1/events",
         "dead_letter_queue_url": "http://127.0.0.1:5000/1/dead",
@@ -91,6 +92,43 @@ def test_an_unknown_one_is_named() -> None:
     """A misspelt variable would otherwise be a setting that silently does nothing."""
     with pytest.raises(ConfigError, match=r"^LIVETALLY_PROT is not a setting"):
         Config.from_environ({**REQUIRED, "LIVETALLY_PROT": "9000"})
+
+
+def test_secrets_may_be_in_files(tmp_path: Path) -> None:
+    """A URL or key is read from the file that its variable with _FILE names, without the last line
+    break; other settings aren't secrets and have no such variable."""
+    url, key = tmp_path / "url", tmp_path / "key"
+    url.write_text("postgresql://app:secret@db/livetally\n")
+    key.write_text("lt_read_x")
+    config = Config.from_environ(
+        {
+            "LIVETALLY_DATABASE_URL_FILE": str(url),
+            "LIVETALLY_REDIS_URL": "redis://localhost",
+            "LIVETALLY_PAGE_READ_KEY_FILE": str(key),
+        }
+    )
+    assert config.database_url == "postgresql://app:secret@db/livetally"
+    assert config.page_read_key == "lt_read_x"
+    with pytest.raises(ConfigError, match=r"^LIVETALLY_PORT_FILE is not a setting"):
+        Config.from_environ({**REQUIRED, "LIVETALLY_PORT_FILE": str(url)})
+
+
+def test_a_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    """No such file, no text in it, not what it should hold, or the value given as well."""
+    given = {"LIVETALLY_REDIS_URL": "redis://localhost"}
+    file = tmp_path / "url"
+    name = "LIVETALLY_DATABASE_URL_FILE"
+    with pytest.raises(ConfigError, match=f"^{name} can't be read: No such file or directory$"):
+        Config.from_environ({**given, name: str(file)})
+    file.write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match=f"^{name} can't be read: it is not text$"):
+        Config.from_environ({**given, name: str(file)})
+    file.write_text("a password")
+    with pytest.raises(ConfigError, match=r"^LIVETALLY_DATABASE_URL: ") as caught:
+        Config.from_environ({**given, name: str(file)})
+    assert "a password" not in str(caught.value)
+    with pytest.raises(ConfigError, match=f"^LIVETALLY_DATABASE_URL and {name} are both set"):
+        Config.from_environ({**REQUIRED, name: str(file)})
 
 
 def test_settings_can_not_change() -> None:

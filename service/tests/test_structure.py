@@ -49,7 +49,7 @@ LAYERS = """
     log_topic
     topic
     publisher viewer totals keys
-    store
+    store service_role
     database events probe
     config ecs errors frames health item local logs loops metrics protocols workers sql __init__
 """

@@ -78,11 +78,15 @@ def _migrate(arguments: argparse.Namespace) -> int:
     with plainly_refused():
         from ..config import Config
         from ..database import migrate
+        from ..service_role import prepare
 
-        applied = asyncio.run(migrate(Config.from_environ(os.environ).database_url))
-    for name in applied:
-        print(f"applied {name}")
-    print("the database is up to date")
+        config = Config.from_environ(os.environ)
+        for name in asyncio.run(migrate(config.database_url)):
+            print(f"applied {name}")
+        print("the database is up to date")
+        if config.service_database_url:
+            role = asyncio.run(prepare(config.database_url, config.service_database_url))
+            print(f"the service's role is {role}")
     return 0
 
 
