@@ -49,3 +49,7 @@ def ask(host: str, port: int, path: str, timeout_s: float) -> tuple[int, str]:
     if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
         raise ValueError("what answers there is not HTTP")
     return int(rest[:3]), body.decode(errors="replace")
+
+
+if __name__ == "__main__":
+    sys.exit(run("/healthz", 3))
