@@ -43,7 +43,13 @@ Older systems' clients work as they are, by translation (protocols/):
 Behind the scenes, `livetally worker` (workers/):
 
     worker        all wiring of it, and how its loops end
-    queue         SQS in
+    queue         SQS in: receive, hand on, delete after the commit    -> sqs
+    contents      a message taken apart                                 -> message
+    inbox         S3's objects as streams                               -> lines
+    records       a JSON text: event, item, or a device's report?
+    intake        from there to the batcher, however long Postgres is away
+    refusals      why messages were refused, for later
+    aws           clients, and failures by cause    aws_setup   makes queue, topic and bucket
     archive       events out: to Parquet, each once             -> ledger, parquet, manifest
     objects       where an archive is                           -> bucket, directory
     schema        its columns and names
@@ -59,6 +65,7 @@ Around it:
     ecs           hears early that a task is to stop
     cli/          the command `livetally`               config    LIVETALLY_*, read once
     demo          `make run`: all on a laptop           local     Postgres and Redis from wheels
+    local_aws     an AWS of one's own
     database      connections, migrations               sql/      all SQL, named and commented
     keys          making, listing, revoking keys        logs      JSON lines
     edge          around each request: id, CORS, errors as JSON

@@ -181,3 +181,53 @@ class ArchiveUnavailable(LivetallyError):
         super().__init__(message)
         #: What it is counted under.
         self.cause = cause
+
+
+class QueueUnavailable(LivetallyError):
+    """The queue can't be reached, or doesn't let us in."""
+
+    status = 503
+    code = "queue_unavailable"
+    retry_after_s = 5
+
+
+class BadMessage(LivetallyError):
+    """The message is of no kind that the queue takes: see README, Queues."""
+
+    status = 422
+    code = "bad_message"
+
+
+class RefusedInPart(LivetallyError):
+    """Some of the message was refused; the rest is counted."""
+
+    status = 422
+    code = "refused_in_part"
+
+
+class MalformedObject(LivetallyError):
+    """The object begins like gzip, but can't be unpacked to its end."""
+
+    status = 422
+    code = "malformed_object"
+
+
+class ObjectMissing(LivetallyError):
+    """The object is not there any more."""
+
+    status = 404
+    code = "object_missing"
+
+
+class ObjectChanged(LivetallyError):
+    """The object was overwritten before it was read: what it held is gone."""
+
+    status = 409
+    code = "object_changed"
+
+
+class ObjectForbidden(LivetallyError):
+    """The object may not be read, or its bucket is not there."""
+
+    status = 403
+    code = "object_forbidden"

@@ -68,7 +68,9 @@ class Parsed(msgspec.Struct):
     rejected: list[Rejection]
 
 
-class _BadEvent(Exception):
+class BadEvent(Exception):
+    """An event is refused; `code` is the cause it is counted under."""
+
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
@@ -79,7 +81,7 @@ _array = msgspec.json.Decoder(list[Raw])
 _value = msgspec.json.Decoder(Any)
 
 # What decoding a hostile text can raise, all told.
-_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def parse(
@@ -95,7 +97,7 @@ def parse(
     the first one is JSON by itself. `translate` makes an older system's event a native one. Raises
     MalformedJson, TooManyEvents, or Unprocessable if there is no event at all.
     """
-    texts = _split(body, ndjson)
+    texts = split(body, ndjson)
     if translate is not None and len(texts) <= MAX_EVENTS:
         texts = [translate(bytes(text)) for text in texts]
     return check(texts, project)
@@ -110,8 +112,8 @@ def check(texts: Sequence[Raw | bytes], project: int) -> Parsed:
     parsed = Parsed([], [], [])
     for index, text in enumerate(texts):
         try:
-            event = _check_one(bytes(text), project)
-        except _BadEvent as bad:
+            event = check_one(bytes(text), project)
+        except BadEvent as bad:
             parsed.rejected.append(Rejection(index, bad.code, str(bad)))
         else:
             parsed.events.append(event)
@@ -133,7 +135,7 @@ def check_value(text: bytes, max_bytes: int) -> None:
         keys = _count_keys(value, 1)
         _check_key_count(text, keys)
         _check_nul(text)
-    except _BadEvent as bad:
+    except BadEvent as bad:
         raise Unprocessable(str(bad)) from None
 
 
@@ -142,7 +144,8 @@ def new_id() -> str:
     return secrets.token_hex(16)
 
 
-def _split(body: bytes, ndjson: bool) -> Sequence[Raw | bytes]:
+def split(body: bytes, ndjson: bool = False) -> Sequence[Raw | bytes]:
+    """A body's parts, each a JSON text. Raises MalformedJson, or Unprocessable for an empty one."""
     body = body.strip(b" \t\r\n")
     if not body:
         raise Unprocessable("The body is empty.")
@@ -162,7 +165,7 @@ def _decode_body(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
         return decoder.decode(body)
     except msgspec.ValidationError:
         return None  # it is JSON, but a number in it is out of range: its event is refused alone
-    except _NOT_JSON as error:
+    except NOT_JSON as error:
         raise MalformedJson(_why_not_json(body, error)) from None
 
 
@@ -171,24 +174,25 @@ def _is_json(text: bytes) -> bool:
         _value.decode(text)
     except msgspec.ValidationError:
         return True  # a number is out of range
-    except _NOT_JSON:
+    except NOT_JSON:
         return False
     return True
 
 
-def _check_one(text: bytes, project: int) -> Event:
+def check_one(text: bytes, project: int, id: str | None = None) -> Event:
+    """Check an event's JSON text; `id` is for one that has none. Raises BadEvent."""
     try:
         sent = _sent.decode(text)
         keys = 0 if sent.properties is UNSET else _check_properties(sent.properties)
     except msgspec.ValidationError as error:
-        raise _BadEvent("invalid_event", plainly(str(error))) from None
-    except _NOT_JSON as error:
-        raise _BadEvent("malformed_json", _why_not_json(text, error)) from None
+        raise BadEvent("invalid_event", plainly(str(error))) from None
+    except NOT_JSON as error:
+        raise BadEvent("malformed_json", _why_not_json(text, error)) from None
     _check_duplicate_keys(text, sent, keys)
     _check_nul(text)
     return Event(
         project,
-        sent.id or new_id(),
+        sent.id or id or new_id(),
         sent.type,
         sent.subject,
         sent.session,
@@ -204,7 +208,7 @@ def _in_utc(moment: datetime | UnsetType | None) -> datetime | UnsetType | None:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise _BadEvent("invalid_event", "`occurred_at`: That time is too far away.") from None
+        raise BadEvent("invalid_event", "`occurred_at`: That time is too far away.") from None
 
 
 def _check_properties(raw: Raw) -> int:
@@ -214,15 +218,15 @@ def _check_properties(raw: Raw) -> int:
     """
     size = memoryview(raw).nbytes
     if size > MAX_PROPERTIES_BYTES:
-        raise _BadEvent(
+        raise BadEvent(
             "properties_too_large", f"`properties` takes {size:,} bytes; 16 KiB is the limit."
         )
     try:
         properties = _value.decode(raw)
     except msgspec.ValidationError:
-        raise _BadEvent("invalid_event", "`properties`: A number is out of range.") from None
+        raise BadEvent("invalid_event", "`properties`: A number is out of range.") from None
     if not isinstance(properties, dict):
-        raise _BadEvent("invalid_event", "`properties` must be an object.")
+        raise BadEvent("invalid_event", "`properties` must be an object.")
     return _count_keys(properties, 1)
 
 
@@ -234,7 +238,7 @@ def _count_keys(value: Any, depth: int) -> int:
     else:
         return 0
     if depth > MAX_DEPTH:
-        raise _BadEvent("too_deep", f"The JSON is nested deeper than {MAX_DEPTH} levels.")
+        raise BadEvent("too_deep", f"The JSON is nested deeper than {MAX_DEPTH} levels.")
     for each in inner:
         count += _count_keys(each, depth + 1)
     return count
@@ -264,13 +268,13 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise _BadEvent("duplicate_key", f"The key `{twice}` is given twice.")
+        raise BadEvent("duplicate_key", f"The key `{twice}` is given twice.")
 
 
 def _check_nul(text: bytes) -> None:
     """Postgres' text can't hold U+0000; one bad event must not fail the batch that it shares."""
     if b"\\u0000" in text and has_nul(_value.decode(text)):
-        raise _BadEvent("nul_character", "The character U+0000 can't be stored.")
+        raise BadEvent("nul_character", "The character U+0000 can't be stored.")
 
 
 def has_nul(value: Any) -> bool:

@@ -157,11 +157,12 @@ class Items:
 
 async def _read_value(request: web.Request) -> bytes:
     body = await read_body(request)
-    _check(body)
+    check_item(body)
     return body
 
 
-def _check(value: bytes) -> None:
+def check_item(value: bytes) -> None:
+    """Refuse what is no item's value. Raises MalformedJson or Unprocessable."""
     check_value(value, MAX_VALUE_BYTES)
     if value.strip() == b"null":
         raise Unprocessable("null is no value: DELETE removes an item.")
@@ -180,7 +181,7 @@ def _parse_batch(body: bytes) -> list[_Put]:
         raise Unprocessable("An id is given twice.")
     for put in puts:
         try:
-            _check(bytes(put.value))
+            check_item(bytes(put.value))
         except Unprocessable as error:
             raise Unprocessable(f"Item {put.id!r}: {error.message}") from None
     return puts

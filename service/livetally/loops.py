@@ -26,7 +26,7 @@ def start(app: web.Application, name: str, loop: Coroutine[Any, Any, None]) -> a
     return task
 
 
-async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel, and cancel again: a library that waits for a reply may swallow a cancellation."""
     pending = {task for task in tasks if not task.done()}
     while pending:

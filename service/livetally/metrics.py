@@ -123,6 +123,42 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self.messages_done = Counter(
+            "livetally_messages_done", "Queue messages committed", ["kind"], registry=registry
+        )
+        self.messages_refused = Counter(
+            "livetally_messages_refused",
+            "Queue messages left for the dead-letter queue, once for every time they came",
+            ["cause"],
+            registry=registry,
+        )
+        self.messages_in_hand = Gauge(
+            "livetally_messages_in_hand",
+            "Queue messages being worked on",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.message_age = Gauge(
+            "livetally_message_age_seconds",
+            "Age of the oldest queue message received last; 0 when the queue is empty",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.message_seconds = Histogram(
+            "livetally_message_seconds",
+            "Time from a queue message's sending to its commit",
+            registry=registry,
+            buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 3600),
+        )
+        self.object_bytes = Counter(
+            "livetally_object_bytes", "Bytes of objects read", registry=registry
+        )
+        self.aws_failures = Counter(
+            "livetally_aws_failures",
+            "Calls to AWS that failed",
+            ["service", "cause"],
+            registry=registry,
+        )
 
     def render(self) -> bytes:
         """The exposition text; with several workers on one port, of all of them together."""

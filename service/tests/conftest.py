@@ -23,6 +23,7 @@ import aiohttp
 import psycopg
 import pytest
 from aiohttp import web
+from aws import Account, make_account
 
 from livetally import keys
 from livetally.app import create_app
@@ -31,6 +32,7 @@ from livetally.database import Database, migrate
 from livetally.examples import Login
 from livetally.keys import Role
 from livetally.local import LocalPostgres, LocalRedis
+from livetally.local_aws import LocalAws
 from livetally.serve import listen, make_runner
 
 TEMPLATE = "template_livetally"
@@ -58,6 +60,22 @@ def database_url(postgres: LocalPostgres) -> Iterator[str]:
     postgres.create_database(name, TEMPLATE)
     yield postgres.dsn(name)
     postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    log = tmp_path_factory.mktemp("aws") / "moto.log"
+    with LocalAws(free_port(), log) as server:
+        yield server
+
+
+@pytest.fixture
+def account(aws_server: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """A queue, its dead letters, a topic and a bucket of this test's own; messages are hidden for
+    2 s and are dead after 2 receives."""
+    for name, value in aws_server.environ.items():
+        monkeypatch.setenv(name, value)
+    return make_account(aws_server, f"test-{next(_numbers)}", visibility_s=2, receives=2)
 
 
 @pytest.fixture

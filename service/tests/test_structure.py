@@ -34,6 +34,11 @@ LAYERS = """
     manifest
     ledger objects
     bucket directory parquet schema
+    contents sqs
+    inbox intake refusals
+    message records
+    aws_setup lines
+    aws
     cable colour_socket paths
     channels colour_wires
     colour results actions
@@ -50,7 +55,7 @@ LAYERS = """
     topic
     publisher viewer totals keys
     store service_role
-    database events probe
+    database events local_aws probe
     config ecs errors frames health item local logs loops metrics protocols workers sql __init__
 """
 LAYER = {name: n for n, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}

@@ -44,7 +44,8 @@ def answer(process: Process, path: str) -> str:
 def test_its_life(spawn: Callable[..., Process], number: signal.Signals) -> None:
     """A worker answers operators on a port of its own, and ends by either signal with status 0,
     having told what it did."""
-    process = spawn(command="worker", LIVETALLY_QUEUE_URL=NOWHERE).wait_ready()
+    process = spawn(command="worker", LIVETALLY_QUEUE_URL=NOWHERE, AWS_REGION="eu-west-1")
+    process.wait_ready()
     assert json.loads(answer(process, "/healthz"))["status"] == "alive"
     assert "livetally_events_accepted_total 0.0" in answer(process, "/metrics")
     process.process.send_signal(number)
@@ -52,3 +53,10 @@ def test_its_life(spawn: Callable[..., Process], number: signal.Signals) -> None
     said = [json.loads(line)["message"] for line in process.log.read_text().splitlines()]
     assert any(line.startswith("working on ") for line in said)
     assert said[-1] == "stopped"
+
+
+def test_without_a_region_it_does_not_start(spawn: Callable[..., Process]) -> None:
+    """A setting that no call could be made without is missed at the start, by its name."""
+    process = spawn(command="worker", LIVETALLY_QUEUE_URL=NOWHERE, HOME="/nonexistent")
+    assert process.process.wait(30) == 2
+    assert "livetally: AWS_REGION is not set" in process.log.read_text()

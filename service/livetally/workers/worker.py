@@ -28,9 +28,14 @@ from ..partitions import run_partitions
 from ..publisher import Change, ItemsChanged, Publisher, changes, connect_redis
 from ..store import Committed, Store
 from .archive import Archive
+from .aws import region
+from .contents import Contents
+from .intake import Intake
 from .ledger import Ledger
 from .objects import open_objects
 from .queue import Queue
+from .refusals import Refusals
+from .sqs import Sqs
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +79,21 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 def _queue(parts: Parts) -> Loop:
-    return Queue(parts.health)
+    config, metrics, health = parts.config, parts.metrics, parts.health
+    region(config.queue_url)  # without one no call could be made: say so at the start
+    intake = Intake(
+        parts.database,
+        parts.batcher,
+        metrics,
+        health,
+        parts.announce,
+        origin=parts.origin,
+        project=config.queue_project,
+    )
+    refusals = Refusals(parts.database)
+    contents = Contents(intake, refusals, metrics)
+    sqs = Sqs(config.queue_url, metrics)
+    return Queue(sqs, contents, intake, refusals, metrics, health)
 
 
 def _archive(parts: Parts) -> Loop:

@@ -1,0 +1,72 @@
+"""An object of S3 as a stream that goes on after a cut, and is always the one that was told of."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from ..errors import LivetallyError, ObjectChanged, ObjectForbidden, ObjectMissing
+from ..metrics import Metrics
+from .aws import FAILURES, Fault, fault
+from .lines import STEP_BYTES
+from .message import Ref
+
+log = logging.getLogger(__name__)
+
+#: Between two attempts to read on.
+_PAUSES_S = (0.2, 1, 5, 10)
+
+
+def _refusal(found: Fault) -> LivetallyError | None:
+    """What no other attempt would mend, as the message's fault; None for what may pass."""
+    match found.cause:
+        case "missing" if found.code != "NoSuchBucket":
+            return ObjectMissing()
+        case "missing" | "access_denied":
+            return ObjectForbidden(f"The object may not be read: {found.message}")
+        case "changed":
+            return ObjectChanged()
+    return None
+
+
+async def read(s3: Any, ref: Ref, metrics: Metrics) -> AsyncGenerator[bytes, None]:
+    """The object's bytes in steps. While S3 is away it waits, then reads on where it was.
+
+    Raises ObjectMissing, ObjectChanged or ObjectForbidden.
+    """
+    at, failures, whole = 0, 0, False
+    while not whole:
+        try:
+            answer = await s3.get_object(**_asked(ref, at))
+            async with answer["Body"] as body:
+                while chunk := await body.read(STEP_BYTES):
+                    at += len(chunk)
+                    failures = 0
+                    metrics.object_bytes.inc(len(chunk))
+                    yield chunk
+            whole = True
+        except FAILURES as error:
+            found = fault(error)
+            if found.code in ("InvalidRange", "416"):
+                return  # the cut was at the very end
+            metrics.aws_failures.labels("s3", found.cause).inc()
+            if (refused := _refusal(found)) is not None:
+                raise refused from None
+            log.log(
+                logging.WARNING if failures == 0 else logging.DEBUG,
+                "%s can't be read, from byte %d (%s): %s",
+                *(ref, at, found.cause, found.message),
+            )
+            await asyncio.sleep(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
+            failures += 1
+
+
+def _asked(ref: Ref, at: int) -> dict[str, str]:
+    asked = {"Bucket": ref.bucket, "Key": ref.key}
+    if ref.version:
+        asked["VersionId"] = ref.version
+    elif ref.etag:
+        asked["IfMatch"] = f'"{ref.etag}"'
+    if at:
+        asked["Range"] = f"bytes={at}-"
+    return asked

@@ -1,0 +1,97 @@
+"""What tests of the queue stand on: moto's server, a queue with its dead letters, a bucket."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from livetally.local_aws import LocalAws
+from livetally.workers import aws_setup
+
+
+class Account:
+    """A queue, its dead letters, a topic and a bucket of one test's own, and clients for them."""
+
+    def __init__(self, server: LocalAws, made: aws_setup.Made) -> None:
+        self.server = server
+        self.made = made
+        config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
+        options: dict[str, Any] = {
+            "endpoint_url": server.url,
+            "region_name": "us-east-1",
+            "aws_access_key_id": "local",
+            "aws_secret_access_key": "local",
+            "config": config,
+        }
+        self.sqs = boto3.client("sqs", **options)
+        self.s3 = boto3.client("s3", **options)
+        self.sns = boto3.client("sns", **options)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a worker needs to know."""
+        return {
+            **self.server.environ,
+            "LIVETALLY_QUEUE_URL": self.made.queue_url,
+            "LIVETALLY_DEAD_LETTER_QUEUE_URL": self.made.dead_letter_queue_url,
+            "LIVETALLY_QUEUE_PROJECT": "demo",
+        }
+
+    def send(self, body: object, **attributes: str) -> str:
+        """Send a message, JSON unless it is text; returns its id."""
+        text = body if isinstance(body, str) else json.dumps(body)
+        given = {n: {"DataType": "String", "StringValue": v} for n, v in attributes.items()}
+        answer = self.sqs.send_message(
+            QueueUrl=self.made.queue_url, MessageBody=text, MessageAttributes=given
+        )
+        return str(answer["MessageId"])
+
+    def put(self, key: str, body: bytes, **options: Any) -> None:
+        """Store an object; under inbox/ the bucket tells the queue of it."""
+        self.s3.put_object(Bucket=self.made.bucket, Key=key, Body=body, **options)
+
+    def counts(self, url: str = "") -> tuple[int, int]:
+        """Messages that wait, and that are in somebody's hand."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        told = self.sqs.get_queue_attributes(
+            QueueUrl=url or self.made.queue_url, AttributeNames=names
+        )["Attributes"]
+        return int(told[names[0]]), int(told[names[1]])
+
+    def dead(self) -> list[dict[str, Any]]:
+        """The dead letters; they can be read again at once."""
+        found: dict[str, dict[str, Any]] = {}
+        while batch := self.sqs.receive_message(
+            QueueUrl=self.made.dead_letter_queue_url,
+            MaxNumberOfMessages=10,
+            VisibilityTimeout=1,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["All"],
+        ).get("Messages", []):
+            if all(each["MessageId"] in found for each in batch):
+                break
+            found |= {each["MessageId"]: each for each in batch}
+        return list(found.values())
+
+    async def until_empty(self, timeout_s: float = 60) -> None:
+        """Wait until every message is deleted, or with the dead letters."""
+        deadline = time.monotonic() + timeout_s
+        while await asyncio.to_thread(self.counts) != (0, 0):
+            assert time.monotonic() < deadline, f"left: {self.counts()}"
+            await asyncio.sleep(0.05)
+
+
+def make_account(server: LocalAws, name: str, **options: int) -> Account:
+    """Set up by the command's own code."""
+    made = asyncio.run(
+        aws_setup.set_up(queue=name, topic=name, bucket=f"bucket-{name}", inbox="inbox/", **options)
+    )
+    return Account(server, made)
+
+
+def ndjson(records: Iterable[object]) -> bytes:
+    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
