@@ -72,7 +72,7 @@ Around it:
     errors        every refusal and its status          metrics   what is counted
     health        is it well? heartbeats                pages     the built front end
     loops         background loops      operations    /healthz, /readyz, /metrics
-    probe         `livetally health`, for containers
+    probe         `livetally health`, for containers    emf   metrics for CloudWatch, logged
     service_role  the database role that the service runs as
     topics        what a client may ask to watch        viewer    writes to one connection
     examples      /examples, for older systems' clients

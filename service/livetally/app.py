@@ -13,6 +13,7 @@ from .batcher import Batcher
 from .config import Config
 from .connections import Connections
 from .database import Database
+from .emf import Emf
 from .examples import Examples, Login
 from .health import Health
 from .hub import Hub
@@ -183,6 +184,8 @@ def create_app(
             start(app, "cable", cable.run_pings()),
             start(app, "partitions", run_partitions(database, health)),
         ]
+        if config.emf_namespace:
+            tasks.append(start(app, "emf", Emf(metrics, health, config.emf_namespace).run()))
         yield
         await end(tasks)
         await batcher.disconnect()

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Meta
@@ -40,6 +41,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="Redis 6.2 or newer, as a `redis://` or `rediss://` URL",
         ),
     ]
+    database_password: Annotated[
+        str, Meta(description="Postgres's password, where it is kept apart from the URL")
+    ] = ""
     service_database_url: Annotated[
         str,
         Meta(
@@ -47,6 +51,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="`livetally migrate` makes the role that this URL names, for the service"
             " to run as: not an owner of anything; empty: makes none",
         ),
+    ] = ""
+    service_database_password: Annotated[
+        str, Meta(description="The password of that role, where it is kept apart from the URL")
+    ] = ""
+    redis_password: Annotated[
+        str, Meta(description="Redis's password, where it is kept apart from the URL")
     ] = ""
     host: Annotated[str, Meta(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[
@@ -150,6 +160,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least level that is logged")
     ] = "info"
+    emf_namespace: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Za-z0-9_./#:-]*$",
+            description="CloudWatch namespace of the metrics logged on stdout; empty: none are",
+        ),
+    ] = ""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Config":
@@ -160,9 +177,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if name not in CLIENTS
         }
         try:
-            return msgspec.convert(given, cls, strict=False)
+            config = msgspec.convert(given, cls, strict=False)
         except msgspec.ValidationError as error:
             raise ConfigError(_with_variable_name(str(error))) from None
+        return msgspec.structs.replace(
+            config,
+            database_url=_with_password(config.database_url, config.database_password),
+            service_database_url=_with_password(
+                config.service_database_url, config.service_database_password
+            ),
+            redis_url=_with_password(config.redis_url, config.redis_password),
+        )
 
 
 def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
@@ -188,6 +213,16 @@ def variables() -> list[tuple[str, str, str]]:
         description = msgspec.inspect.type_info(field.type)
         rows.append((PREFIX + field.encode_name.upper(), default, _description(description)))
     return rows
+
+
+def _with_password(url: str, password: str) -> str:
+    """The URL with this password, in place of its own if it has one."""
+    if not (url and password):
+        return url
+    parts = urlsplit(url)
+    credentials, _, place = parts.netloc.rpartition("@")
+    user = credentials.partition(":")[0]
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}"))
 
 
 def _description(info: msgspec.inspect.Type) -> str:

@@ -2,9 +2,12 @@
 
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 import pytest
+from psycopg.conninfo import conninfo_to_dict
+from redis.asyncio.connection import parse_url
 
 from livetally.config import PREFIX, Config, ConfigError, variables
 
@@ -51,10 +54,45 @@ def test_every_variable_is_read() -> None:
         "page_read_key": "r",
         "pages_dir": "/pages",
         "log_level": "debug",
+        "emf_namespace": "Livetally/prod",
+        "database_password": "p",
+        "service_database_password": "s",
+        "redis_password": "r",
     }
     given = {PREFIX + name.upper(): str(value) for name, value in (numbers | texts).items()}
     assert given.keys() == {name for name, _, _ in variables()}
-    assert msgspec.structs.asdict(Config.from_environ(given)) == numbers | texts
+    passed = {
+        "database_url": "postgres://:p@elsewhere",
+        "service_database_url": "postgresql://service:s@elsewhere/livetally",
+        "redis_url": "rediss://:r@elsewhere",
+    }
+    assert msgspec.structs.asdict(Config.from_environ(given)) == numbers | texts | passed
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://u@h:5432/d?sslmode=require", "postgresql://u:%s@h:5432/d?sslmode=require"),
+        ("postgresql://u:old@h/d", "postgresql://u:%s@h/d"),
+        ("postgresql://h1:1,h2:2/d", "postgresql://:%s@h1:1,h2:2/d"),
+        ("postgresql:///d?host=/run", "postgresql://:%s@/d?host=/run"),
+    ],
+)
+def test_a_password_may_come_apart(url: str, expected: str) -> None:
+    """A secret store hands out the password alone: whatever is in it, libpq reads it back."""
+    password = "a/b:c@d?e#f%g ü"
+    config = Config.from_environ(
+        {**REQUIRED, "LIVETALLY_DATABASE_URL": url, "LIVETALLY_DATABASE_PASSWORD": password}
+    )
+    assert config.database_url == expected % quote(password, safe="")
+    assert conninfo_to_dict(config.database_url)["password"] == password
+
+
+def test_redis_has_its_password_apart_too() -> None:
+    """redis-py finds user and password in the URL that was put together."""
+    given = {"LIVETALLY_REDIS_URL": "rediss://u@h:6379/0", "LIVETALLY_REDIS_PASSWORD": "a/b:c@d"}
+    found = parse_url(Config.from_environ({**REQUIRED, **given}).redis_url)
+    assert (found["username"], found["password"], found["host"]) == ("u", "a/b:c@d", "h")
 
 
 def _wrong() -> list[tuple[str, str]]:
@@ -69,7 +107,8 @@ def _wrong() -> list[tuple[str, str]]:
             wrong += [(name, value) for value in ("localhost", "sqs://localhost")]
         elif name.endswith("_URL"):
             wrong += [(name, value) for value in ("http://localhost", "s3:///prefix")]
-    return [*wrong, ("LIVETALLY_LOG_LEVEL", "loud"), ("LIVETALLY_LOG_LEVEL", "")]
+    wrong += [("LIVETALLY_LOG_LEVEL", "loud"), ("LIVETALLY_LOG_LEVEL", "")]
+    return [*wrong, ("LIVETALLY_EMF_NAMESPACE", "two words")]
 
 
 @pytest.mark.parametrize(("name", "value"), _wrong())

@@ -55,7 +55,7 @@ LAYERS = """
     topic
     publisher viewer totals keys
     store service_role
-    database events local_aws probe
+    database emf events local_aws probe
     config ecs errors frames health item local logs loops metrics protocols workers sql __init__
 """
 LAYER = {name: n for n, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}
