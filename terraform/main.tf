@@ -4,6 +4,8 @@ locals {
   name = "livetally-${var.environment}"
   tags = { project = "livetally", environment = var.environment, managed_by = "terraform" }
 
+  protected = var.deletion_protection && !var.retire
+
   # What must agree in several places, and is checked there (module edge, module service).
   port                   = 8080
   ping_interval_s        = 20
@@ -54,7 +56,8 @@ module "database" {
   aurora_capacity     = var.database.aurora_capacity
   multi_az            = var.database.multi_az
   backup_days         = var.database.backup_days
-  deletion_protection = var.deletion_protection
+  deletion_protection = local.protected
+  final_snapshot      = var.deletion_protection
   subnet_ids          = module.network.data_subnet_ids
   security_group_id   = module.network.security_group_ids["database"]
   log_retention_days  = var.log_retention_days
@@ -77,7 +80,7 @@ module "storage" {
 
   name                = local.name
   intelligent_tiering = var.archive_intelligent_tiering
-  deletion_protection = var.deletion_protection
+  deletion_protection = local.protected
   kms_key_arn         = aws_kms_key.this.arn
 }
 
@@ -112,7 +115,7 @@ module "edge" {
   deregistration_delay_s = local.deregistration_delay_s
   drain_s                = local.drain_s
   rate_limit             = var.rate_limit
-  deletion_protection    = var.deletion_protection
+  deletion_protection    = local.protected
   log_retention_days     = var.log_retention_days
   kms_key_arn            = aws_kms_key.this.arn
 }
@@ -186,7 +189,7 @@ module "service" {
   imports_bucket_arn           = module.storage.bucket_arns["imports"]
   archive_bucket_arn           = module.storage.bucket_arns["archive"]
   archive_prefix               = module.storage.archive_prefix
-  deletion_protection          = var.deletion_protection
+  deletion_protection          = local.protected
   kms_key_arn                  = aws_kms_key.this.arn
 }
 

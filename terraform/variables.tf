@@ -191,6 +191,12 @@ variable "deletion_protection" {
   type        = bool
 }
 
+variable "retire" {
+  description = "Take that protection away, to destroy the environment; the last snapshot of the database stays"
+  type        = bool
+  default     = false
+}
+
 # --- Tasks ---------------------------------------------------------------------------------------
 
 variable "web" {

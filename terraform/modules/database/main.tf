@@ -90,11 +90,11 @@ resource "aws_db_instance" "this" {
   backup_window              = "02:00-03:00"
   maintenance_window         = "sun:03:30-sun:04:30"
   copy_tags_to_snapshot      = true
-  delete_automated_backups   = !var.deletion_protection
+  delete_automated_backups   = !var.final_snapshot
   auto_minor_version_upgrade = true
   deletion_protection        = var.deletion_protection
-  skip_final_snapshot        = !var.deletion_protection
-  final_snapshot_identifier  = var.deletion_protection ? "${var.name}-final" : null
+  skip_final_snapshot        = !var.final_snapshot
+  final_snapshot_identifier  = var.final_snapshot ? "${var.name}-final" : null
 
   enabled_cloudwatch_logs_exports       = ["postgresql", "upgrade"]
   performance_insights_enabled          = true
@@ -157,8 +157,8 @@ resource "aws_rds_cluster" "this" {
   preferred_maintenance_window = "sun:03:30-sun:04:30"
   copy_tags_to_snapshot        = true
   deletion_protection          = var.deletion_protection
-  skip_final_snapshot          = !var.deletion_protection
-  final_snapshot_identifier    = var.deletion_protection ? "${var.name}-final" : null
+  skip_final_snapshot          = !var.final_snapshot
+  final_snapshot_identifier    = var.final_snapshot ? "${var.name}-final" : null
 
   enabled_cloudwatch_logs_exports = ["postgresql"]
 

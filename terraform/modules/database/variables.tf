@@ -34,7 +34,12 @@ variable "backup_days" {
 }
 
 variable "deletion_protection" {
-  description = "Refuse to be deleted, and leave a last snapshot"
+  description = "Refuse to be deleted"
+  type        = bool
+}
+
+variable "final_snapshot" {
+  description = "Leave a last snapshot, and the backups, when deleted"
   type        = bool
 }
 

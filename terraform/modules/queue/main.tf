@@ -138,6 +138,24 @@ data "aws_iam_policy_document" "dead_letters" {
       values   = [aws_sns_topic.events.arn]
     }
   }
+
+  statement {
+    sid       = "OnlyTLS"
+    effect    = "Deny"
+    actions   = ["sqs:*"]
+    resources = [aws_sqs_queue.dead_letters.arn]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
 }
 
 resource "aws_sqs_queue_policy" "dead_letters" {
