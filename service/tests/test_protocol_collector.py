@@ -3,14 +3,12 @@
 import asyncio
 import base64
 import contextlib
-import json
-import urllib.error
-import urllib.request
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
 import pytest
+import requests
 from chromium import find_chromium, launched
 from conftest import Service, make_key, make_keys, query, serving, totals_in
 from faults import until
@@ -341,23 +339,46 @@ def test_no_authorization_header_raises_anything_else(text: str) -> None:
             _login(header)
 
 
-async def test_a_plain_http_client_with_a_user_and_a_password(service: Service) -> None:
-    """The standard library's client sends what `requests` does with auth=(user, pass)."""
+@pytest.mark.parametrize("role", [Role.READ_WRITE, Role.ADMIN])
+async def test_requests_with_auth_user_pass(service: Service, role: Role) -> None:
+    """`requests` with `auth=(user, pass)`, plain and URL-quoted: sends, counts, is refused."""
+    key = service.keys[role]
+    quoted = "".join(f"%{byte:02X}" for byte in key.encode())
+    clicks, views = f"{service.url}/button/click", f"{service.url}/web/page_view"
 
-    def talk() -> list[Any]:
-        login = {"Authorization": basic("demo", service.keys[Role.ADMIN])}
-        head = {**login, "Content-Type": "application/json", "Accept": "*/*"}
-        answers = []
-        for path, data in (
-            ("/button/click", json.dumps(CLICK).encode()),
-            ("/button/click/count?button_id=buy", None),
-        ):
-            request = urllib.request.Request(service.url + path, data, head)  # noqa: S310
-            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
-                answers.append(json.load(response))
-        return answers
+    def talk(user: str, password: str) -> list[Any]:
+        with requests.Session() as old:
+            old.auth = (user, password)
+            answers = [
+                old.get(service.url),
+                old.post(clicks, json=CLICK),
+                old.get(f"{clicks}/count", params={"button_id": "buy"}),
+                old.post(views, json=VIEW),
+                old.get(f"{views}/count", params={"url": VIEW["url"]}),
+                old.get(f"{views}/count", params={"url": "https://nowhere.example/"}),
+            ]
+            assert [answer.status_code for answer in answers] == [200] * 6
+            return [answer.json() for answer in answers]
 
-    assert await asyncio.to_thread(talk) == [{"message": "Received"}, {"count": 1}]
+    for n, login in enumerate((("demo", key), ("d%65mo", quoted)), 1):
+        assert await asyncio.to_thread(talk, *login) == [
+            {"message": "Hello World"},
+            {"message": "Received"},
+            {"count": n},
+            {"message": "Received"},
+            {"count": n},
+            {"count": 0},
+        ]
+    for login, status in (
+        (("demo", "wrong"), 403),
+        (("other", key), 403),
+        (("demo", quoted.replace("%", "%25")), 403),
+        (None, 401),
+    ):
+        refused = await asyncio.to_thread(requests.post, clicks, json=CLICK, auth=login, timeout=10)
+        assert refused.status_code == status, login
+        assert ("WWW-Authenticate" in refused.headers) == (status == 401)
+    assert totals_in(service.database_url, "button_click") == {"buy": 2, "": 2}
 
 
 @pytest.mark.browser
