@@ -286,10 +286,15 @@ def has_nul(value: Any) -> bool:
     return isinstance(value, list) and any(map(has_nul, value))
 
 
+#: msgspec quotes a name that it doesn't know, however long: enough of it to know it by.
+MAX_QUOTED = 120
+
+
 def plainly(message: str) -> str:
     """msgspec's 'Expected `str`, got `int` - at `$.subject`' with the field first."""
     what, at, where = message.partition(" - at `$.")
-    return f"`{where.rstrip('`')}`: {what}." if at else f"{what}."
+    what = what if len(what) <= MAX_QUOTED else f"{what[:MAX_QUOTED]}…"
+    return f"`{where.rstrip('`')[:MAX_QUOTED]}`: {what}." if at else f"{what}."
 
 
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")

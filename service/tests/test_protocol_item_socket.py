@@ -139,7 +139,8 @@ async def test_no_key_or_value_given_is_400_naming_what_is_missing(service: Serv
 async def test_a_key_is_required(service: Service) -> None:
     """None or an unknown one: 401; one that may only write: 403; another project's sees nothing."""
     await put(service, "vehicle-id/3", 1)
-    assert (await refused(service, "/ws?vehicle-id=3"))[0] == 401
+    status, message = await refused(service, "/ws?vehicle-id=3")
+    assert (status, message[:10]) == (401, "No API key")
     assert (await refused(service, "/ws?vehicle-id=3&api_key=x"))[0] == 401
     write = service.keys[Role.WRITE]
     assert (await refused(service, f"/ws?vehicle-id=3&api_key={write}"))[0] == 403
