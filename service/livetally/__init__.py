@@ -24,7 +24,7 @@ What can be watched, all of them a `topic`:
 
 What else can be asked:
 
-    stats         GET /v1/stats: totals and series
+    stats         GET /v1/stats: totals and series              -> history
     items         /v1/items: keyed values that change
     page_views    GET /v1/pages: views of pages and articles, and referrers
     verify        GET /v1/verify: do log, counts and viewers agree?
@@ -53,6 +53,7 @@ Behind the scenes, `livetally worker` (workers/):
     archive       events out: to Parquet, each once             -> ledger, parquet, manifest
     objects       where an archive is                           -> bucket, directory
     schema        its columns and names
+    rollup        minutes to hours to days; old days of the log go
 
 For those who ask from elsewhere:
 

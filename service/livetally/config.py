@@ -150,6 +150,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(ge=1_000, le=1_000_000, description="So many events are archived at once, at most"),
     ] = 50_000
+    minutes_kept_days: Annotated[
+        int, Meta(ge=1, le=3650, description="Older minutes are added up to hours, by the worker")
+    ] = 30
+    hours_kept_days: Annotated[
+        int, Meta(ge=3, le=36_500, description="Older hours are added up to days, by the worker")
+    ] = 400
+    retention_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36_500,
+            description="Older days of the log are dropped by the worker, once archived if there"
+            " is an archive; counts stay. 0: none is",
+        ),
+    ] = 0
     page_write_key: Annotated[
         str, Meta(description="A write key that the page at `/` gives to everybody; empty: it asks")
     ] = ""

@@ -159,6 +159,12 @@ class Metrics:
             ["service", "cause"],
             registry=registry,
         )
+        self.rolled_up = Counter(
+            "livetally_rolled_up", "Minutes and hours added up to hours and days", registry=registry
+        )
+        self.days_dropped = Counter(
+            "livetally_days_dropped", "Days of the log that were old enough", registry=registry
+        )
 
     def render(self) -> bytes:
         """The exposition text; with several workers on one port, of all of them together."""

@@ -17,6 +17,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from . import history
 from .auth import Auth, key_of
 from .config import MAX_SUBJECTS
 from .database import Database
@@ -78,6 +79,8 @@ class PageViews:
             answer |= articles if query.article else {"articles": articles["articles"]}
         of = query.page if query.article is None else f"post:{query.article}"
         answer["referrers"] = await self._referrers(key.project, of, query.top, period)
+        if period is not None:
+            await history.check_edges(self._database, *period)
         return json_response(answer)
 
     async def _views(

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from . import history
 from .auth import Auth, Key, key_of
 from .config import MAX_SUBJECTS
 from .database import Database
@@ -122,6 +123,7 @@ class Stats:
         asked = (project, query.type, start, to, since)
         sums = (await self._database.rows("sum_between", *asked))[0]
         subjects = await self._database.rows("top_between", *asked, query.largest)
+        await history.check_edges(self._database, since, start, to)
         if not query.compare:
             for counts in (sums, *subjects):
                 del counts["before"]
@@ -142,6 +144,7 @@ class Stats:
         series = await self._database.rows(
             "series", project, query.type, query.subject or "", start, to, bucket
         )
+        await history.check_buckets(self._database, bucket, start)
         answer: dict[str, Any] = {"type": query.type}
         if query.subject is not None:
             answer["subject"] = query.subject

@@ -100,10 +100,12 @@ def in_postgres(database_url: str, where: str = "true") -> list[tuple[Any, ...]]
 def in_archive(root: Path) -> list[tuple[Any, ...]]:
     """Every event of the archive's Parquet files, whole, as DuckDB reads them; one that is there
     twice is here twice."""
-    files = f"{root}/project=*/**/*.parquet"
+    if not files(root, "*.parquet"):
+        return []
     found = duckdb.sql(
         "SELECT filename, id, type, subject, session, epoch_us(occurred_at), epoch_us(received_at),"
-        f" slot, seq, properties FROM read_parquet('{files}', hive_partitioning=false)"
+        f" slot, seq, properties FROM read_parquet('{root}/project=*/**/*.parquet',"
+        " hive_partitioning=false)"
     ).fetchall()
     rows = [(_project(root, file), *row) for file, *row in found]
     return sorted(rows, key=lambda row: (row[0], row[7], row[8]))

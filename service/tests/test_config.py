@@ -40,6 +40,9 @@ def test_every_variable_is_read() -> None:
         "drain_s": 0,
         "archive_interval_s": 0,
         "archive_part_events": 1000,
+        "minutes_kept_days": 1,
+        "hours_kept_days": 3,
+        "retention_days": 0,
     }
     texts = {
         "database_url": "postgres://elsewhere",

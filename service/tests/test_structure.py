@@ -30,7 +30,7 @@ LAYERS = """
     demo
     serve
     app worker
-    archive queue
+    archive queue rollup
     manifest
     ledger objects
     bucket directory parquet schema
@@ -47,7 +47,7 @@ LAYERS = """
     detail hosts websocket
     items
     ingest live sse stats page_views verify pages examples listener partitions
-    connections topics
+    connections topics history
     operations
     auth batcher hub edge
     feed items_topic pointers totals_topic

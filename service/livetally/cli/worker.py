@@ -12,6 +12,7 @@ from .server import plainly_refused
 OPTIONS = {
     "queue": "read events and items from SQS",
     "archive": "write events to the archive",
+    "rollup": "add up old minutes and hours, drop old days of the log",
 }
 
 

@@ -162,6 +162,3 @@ SELECT coalesce(extract(epoch FROM now() - least(
      LEFT JOIN forgotten AS f ON f.project = s.project AND f.slot = s.slot
      LEFT JOIN archived AS a ON a.project = s.project
      WHERE s.seq > coalesce(greatest(m.seq, f.seq), 0)))), 0)::double precision AS lag;
-
--- name: retire_day
-SELECT livetally_retire_day($1, $2)::text;

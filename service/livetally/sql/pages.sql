@@ -21,10 +21,10 @@ WITH counted AS (
     SELECT subject_key,
            coalesce(sum(n) FILTER (WHERE type = $2), 0)::bigint AS total,
            coalesce(sum(n) FILTER (WHERE type = $3), 0)::bigint AS "unique"
-    FROM minutes
+    FROM history
     WHERE project = $1 AND type IN ($2, $3) AND subject_key <> md5('')::uuid
       AND ($5::text IS NULL OR subject_key = md5($5)::uuid)
-      AND minute >= coalesce($7::timestamptz, '-infinity') AND minute < $8::timestamptz
+      AND at >= coalesce($7::timestamptz, '-infinity') AND at < $8::timestamptz
     GROUP BY subject_key
 ),
 named AS (

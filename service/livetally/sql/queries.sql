@@ -92,11 +92,11 @@ FROM found WHERE type IS NOT NULL ORDER BY type;
 
 -- name: sum_between
 -- A type's grand total from $3 until $4, and what was `before`, from $5 until $3.
-SELECT coalesce(sum(n) FILTER (WHERE minute >= $3), 0)::bigint AS total,
-       coalesce(sum(n) FILTER (WHERE minute < $3), 0)::bigint AS before
-FROM minutes
+SELECT coalesce(sum(n) FILTER (WHERE at >= $3), 0)::bigint AS total,
+       coalesce(sum(n) FILTER (WHERE at < $3), 0)::bigint AS before
+FROM history
 WHERE project = $1 AND type = $2 AND subject_key = md5('')::uuid
-  AND minute >= $5::timestamptz AND minute < $4::timestamptz;
+  AND at >= $5::timestamptz AND at < $4::timestamptz;
 
 -- name: top_between
 -- The same of its $6 largest subjects. A look-up for each subject, so that a short period of a
@@ -107,11 +107,11 @@ FROM (
     WHERE project = $1 AND type = $2 AND subject <> '' GROUP BY subject_key
 ) AS s
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum(n) FILTER (WHERE minute >= $3), 0)::bigint AS total,
-           coalesce(sum(n) FILTER (WHERE minute < $3), 0)::bigint AS before
-    FROM minutes
+    SELECT coalesce(sum(n) FILTER (WHERE at >= $3), 0)::bigint AS total,
+           coalesce(sum(n) FILTER (WHERE at < $3), 0)::bigint AS before
+    FROM history
     WHERE project = $1 AND type = $2 AND subject_key = s.subject_key
-      AND minute >= $5::timestamptz AND minute < $4::timestamptz
+      AND at >= $5::timestamptz AND at < $4::timestamptz
 ) AS m
 WHERE m.total > 0 ORDER BY m.total DESC, s.subject LIMIT $6;
 
@@ -119,9 +119,9 @@ WHERE m.total > 0 ORDER BY m.total DESC, s.subject LIMIT $6;
 -- Buckets in which nothing happened are there too, with 0. $6 is 'minute', 'hour' or 'day'.
 SELECT b.at, coalesce(sum(m.n), 0)::bigint AS total
 FROM generate_series($4::timestamptz, $5::timestamptz - interval '1 microsecond', ('1 ' || $6)::interval) AS b (at)
-LEFT JOIN minutes AS m
+LEFT JOIN history AS m
     ON m.project = $1 AND m.type = $2 AND m.subject_key = md5($3)::uuid
-    AND m.minute >= $4 AND m.minute < $5 AND date_trunc($6, m.minute) = b.at
+    AND m.at >= $4 AND m.at < $5 AND date_trunc($6, m.at) = b.at
 GROUP BY b.at ORDER BY b.at;
 
 -- name: schema_version
@@ -295,10 +295,11 @@ differences AS (
     HAVING coalesce(sum(n) FILTER (WHERE subject <> ''), 0)
         <> coalesce(sum(n) FILTER (WHERE subject = ''), 0)
     UNION ALL
-    SELECT 'minutes and totals', format('%s %s, slot %s', type, subject, slot), coalesce(m.n, 0), coalesce(c.n, 0)
-    FROM (SELECT type, subject, md5(subject)::uuid AS subject_key, slot, n FROM counted) AS c
-    FULL JOIN (SELECT type, subject_key, slot, sum(n) AS n FROM minutes WHERE project = $1
-               GROUP BY type, subject_key, slot) AS m USING (type, subject_key, slot)
+    SELECT 'minutes and totals', format('%s %s', type, subject), coalesce(m.n, 0), coalesce(c.n, 0)
+    FROM (SELECT type, subject, md5(subject)::uuid AS subject_key, sum(n) AS n FROM counted
+          GROUP BY type, subject) AS c
+    FULL JOIN (SELECT type, subject_key, sum(n) AS n FROM history WHERE project = $1
+               GROUP BY type, subject_key) AS m USING (type, subject_key)
     WHERE coalesce(m.n, 0) <> coalesce(c.n, 0)
 )
 SELECT json_build_object(

@@ -35,6 +35,7 @@ from .ledger import Ledger
 from .objects import open_objects
 from .queue import Queue
 from .refusals import Refusals
+from .rollup import RollUp
 from .sqs import Sqs
 
 log = logging.getLogger(__name__)
@@ -106,10 +107,15 @@ def _archive(parts: Parts) -> Loop:
     )
 
 
+def _rollup(parts: Parts) -> Loop:
+    return RollUp(parts.database, parts.metrics, parts.health, parts.config)
+
+
 #: Every loop, by the name of its option (cli.worker).
 LOOPS: Mapping[str, Kind] = {
     "queue": Kind(_queue, needs="queue_url"),
     "archive": Kind(_archive, needs="archive_url"),
+    "rollup": Kind(_rollup),
 }
 
 
