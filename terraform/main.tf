@@ -18,6 +18,9 @@ locals {
   pool_size        = 8
   task_connections = local.pool_size + 2
 
+  service_password = "${module.database.service_secret_arn}:password::${module.database.service_secret_version_id}"
+  redis_password   = "${module.cache.password_secret_arn}:password::${module.cache.password_version_id}"
+
   # The tasks' own metrics, from their logs.
   metric_namespace = "Livetally/${var.environment}"
 
@@ -149,9 +152,7 @@ module "service" {
   worker    = var.worker
 
   environment = {
-    # RDS refuses what isn't TLS; whose certificate it is can be checked once the image carries
-    # Amazon's bundle (sslmode=verify-full).
-    LIVETALLY_DATABASE_URL = "postgresql://livetally@${module.database.host}:5432/livetally?sslmode=require"
+    LIVETALLY_DATABASE_URL = module.database.service_url
     LIVETALLY_REDIS_URL    = module.cache.url
     LIVETALLY_HOST         = "0.0.0.0"
     LIVETALLY_PORT         = tostring(local.port)
@@ -169,44 +170,58 @@ module "service" {
     LIVETALLY_ARCHIVE_URL           = module.storage.archive_url
   }
 
-  database_password_secret_arn = module.database.password_secret_arn
-  redis_password_secret_arn    = module.cache.password_secret_arn
-  redis_password_version_id    = module.cache.password_version_id
-  port                         = local.port
-  drain_s                      = local.drain_s
-  stop_timeout_s               = local.stop_timeout_s
-  exec_enabled                 = var.exec_enabled
-  subnet_ids                   = module.network.private_subnet_ids
-  security_group_id            = module.network.security_group_ids["service"]
-  target_group_arn             = module.edge.target_group_arn
-  request_count_label          = "${module.edge.load_balancer_dimension}/${module.edge.target_group_dimension}"
-  metric_namespace             = local.metric_namespace
-  deployment_alarm_names       = module.monitoring.deployment_alarm_names
-  log_group_names              = module.monitoring.log_group_names
-  log_group_arns               = module.monitoring.log_group_arns
-  queue_arn                    = module.queue.queue_arn
-  dead_letter_queue_arn        = module.queue.dead_letter_queue_arn
-  imports_bucket_arn           = module.storage.bucket_arns["imports"]
-  archive_bucket_arn           = module.storage.bucket_arns["archive"]
-  archive_prefix               = module.storage.archive_prefix
-  deletion_protection          = local.protected
-  kms_key_arn                  = aws_kms_key.this.arn
+  migrate_environment = {
+    LIVETALLY_DATABASE_URL         = module.database.owner_url
+    LIVETALLY_SERVICE_DATABASE_URL = module.database.service_url
+  }
+
+  # Each secret is JSON, ECS hands on the one field. Ours name their version, so that a rotated
+  # password is a new task definition; the owner's is the latest, whenever `migrate` starts.
+  secrets = {
+    LIVETALLY_DATABASE_PASSWORD = local.service_password
+    LIVETALLY_REDIS_PASSWORD    = local.redis_password
+  }
+  migrate_secrets = {
+    LIVETALLY_DATABASE_PASSWORD         = "${module.database.owner_secret_arn}:password::"
+    LIVETALLY_SERVICE_DATABASE_PASSWORD = local.service_password
+    LIVETALLY_REDIS_PASSWORD            = local.redis_password
+  }
+
+  port                   = local.port
+  drain_s                = local.drain_s
+  stop_timeout_s         = local.stop_timeout_s
+  exec_enabled           = var.exec_enabled
+  subnet_ids             = module.network.private_subnet_ids
+  security_group_id      = module.network.security_group_ids["service"]
+  target_group_arn       = module.edge.target_group_arn
+  request_count_label    = "${module.edge.load_balancer_dimension}/${module.edge.target_group_dimension}"
+  metric_namespace       = local.metric_namespace
+  deployment_alarm_names = module.monitoring.deployment_alarm_names
+  log_group_names        = module.monitoring.log_group_names
+  log_group_arns         = module.monitoring.log_group_arns
+  queue_arn              = module.queue.queue_arn
+  dead_letter_queue_arn  = module.queue.dead_letter_queue_arn
+  imports_bucket_arn     = module.storage.bucket_arns["imports"]
+  archive_bucket_arn     = module.storage.bucket_arns["archive"]
+  archive_prefix         = module.storage.archive_prefix
+  deletion_protection    = local.protected
+  kms_key_arn            = aws_kms_key.this.arn
 }
 
 module "access" {
   source = "./modules/access"
   count  = var.github_repository == null ? 0 : 1
 
-  name                      = local.name
-  environment               = var.environment
-  repository                = var.github_repository
-  repository_arn            = module.service.repository_arn
-  cluster_arn               = module.service.cluster_arn
-  service_arns              = values(module.service.service_arns)
-  task_role_arns            = values(module.service.role_arns)
-  redis_password_secret_arn = module.cache.password_secret_arn
-  pages_bucket_name         = module.edge.pages_bucket_name
-  kms_key_arn               = aws_kms_key.this.arn
+  name              = local.name
+  environment       = var.environment
+  repository        = var.github_repository
+  repository_arn    = module.service.repository_arn
+  cluster_arn       = module.service.cluster_arn
+  service_arns      = values(module.service.service_arns)
+  task_role_arns    = values(module.service.role_arns)
+  state_secret_arns = [module.database.service_secret_arn, module.cache.password_secret_arn]
+  pages_bucket_name = module.edge.pages_bucket_name
+  kms_key_arn       = aws_kms_key.this.arn
 }
 
 # --- What doesn't stop an apply, but should be seen ----------------------------------------------

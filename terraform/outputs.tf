@@ -41,12 +41,13 @@ output "network" {
 output "database" {
   description = "Postgres"
   value = {
-    engine              = var.database.engine
-    identifier          = module.database.identifier
-    host                = module.database.host
-    password_secret_arn = module.database.password_secret_arn
-    multi_az            = var.database.multi_az
-    backup_days         = var.database.backup_days
+    engine             = var.database.engine
+    identifier         = module.database.identifier
+    host               = module.database.host
+    owner_secret_arn   = module.database.owner_secret_arn
+    service_secret_arn = module.database.service_secret_arn
+    multi_az           = var.database.multi_az
+    backup_days        = var.database.backup_days
   }
 }
 

@@ -58,7 +58,7 @@ resource "aws_iam_role" "github" {
 # --- Both read -----------------------------------------------------------------------------------
 
 # Terraform reads everything it made before it says what would change. It doesn't read what users
-# sent, nor secrets but the one that is in its state.
+# sent, nor secrets but those that are in its state.
 resource "aws_iam_role_policy_attachment" "read" {
   for_each = aws_iam_role.github
 
@@ -88,9 +88,9 @@ data "aws_iam_policy_document" "read" {
   }
 
   statement {
-    sid       = "TheSecretInTheState"
+    sid       = "SecretsInTheState"
     actions   = ["secretsmanager:GetSecretValue"]
-    resources = [var.redis_password_secret_arn]
+    resources = var.state_secret_arns
   }
 
   statement {

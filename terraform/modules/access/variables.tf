@@ -33,9 +33,9 @@ variable "task_role_arns" {
   type        = list(string)
 }
 
-variable "redis_password_secret_arn" {
-  description = "The secret whose value is in the state"
-  type        = string
+variable "state_secret_arns" {
+  description = "The secrets whose values are in the state"
+  type        = list(string)
 }
 
 variable "pages_bucket_name" {

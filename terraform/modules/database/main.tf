@@ -192,6 +192,33 @@ resource "aws_rds_cluster_instance" "this" {
   monitoring_role_arn                   = aws_iam_role.monitoring.arn
 }
 
+# --- The service's own role ----------------------------------------------------------------------
+
+# Tasks don't run as the owner: `livetally migrate` makes a role that only reads and writes rows, with
+# this password. (The owner's is RDS's, rotated every week, and only `migrate` is given it.)
+data "aws_secretsmanager_random_password" "service" {
+  password_length     = 48
+  exclude_punctuation = true
+}
+
+resource "aws_secretsmanager_secret" "service" {
+  #checkov:skip=CKV2_AWS_57:Rotated by the runbook (apply -replace, then migrate): a rotation function would be code that runs four times a year
+  name                    = "${var.name}/database-password"
+  description             = "Postgres: the role livetally_service"
+  kms_key_id              = var.kms_key_arn
+  recovery_window_in_days = 7
+}
+
+resource "aws_secretsmanager_secret_version" "service" {
+  secret_id     = aws_secretsmanager_secret.service.id
+  secret_string = jsonencode({ username = "livetally_service", password = data.aws_secretsmanager_random_password.service.random_password })
+
+  # Every plan draws another password; only a new version (-replace) takes it.
+  lifecycle {
+    ignore_changes = [secret_string]
+  }
+}
+
 # --- What it logs and measures -------------------------------------------------------------------
 
 # RDS would make these itself, kept for ever and without our key.

@@ -8,31 +8,27 @@ data "aws_caller_identity" "current" {}
 locals {
   image = "${aws_ecr_repository.this.repository_url}:${var.image_tag}"
 
-  # Both secrets are JSON; ECS hands a container the one field. The cache's names its version, so
-  # that a rotated password is a new task definition. (RDS rotates its own: see rotation.tf.)
-  secrets = {
-    LIVETALLY_DATABASE_PASSWORD = "${var.database_password_secret_arn}:password::"
-    LIVETALLY_REDIS_PASSWORD    = "${var.redis_password_secret_arn}:password::${var.redis_password_version_id}"
-  }
-
   tasks = {
     web = {
       command     = ["serve"]
       cpu         = var.web.cpu
       memory      = var.web.memory
       environment = merge(var.environment, var.web_environment)
+      secrets     = var.secrets
     }
     worker = {
       command     = ["worker"]
       cpu         = var.worker.cpu
       memory      = var.worker.memory
       environment = merge(var.environment, var.worker_environment)
+      secrets     = var.secrets
     }
     migrate = {
       command     = ["migrate"]
       cpu         = 256
       memory      = 512
-      environment = var.environment
+      environment = merge(var.environment, var.migrate_environment)
+      secrets     = var.migrate_secrets
     }
   }
 }
@@ -113,7 +109,7 @@ resource "aws_ecs_task_definition" "this" {
   network_mode             = "awsvpc"
   cpu                      = each.value.cpu
   memory                   = each.value.memory
-  execution_role_arn       = aws_iam_role.execution.arn
+  execution_role_arn       = aws_iam_role.execution[each.key].arn
   task_role_arn            = aws_iam_role.task[each.key].arn
 
   runtime_platform {
@@ -136,7 +132,7 @@ resource "aws_ecs_task_definition" "this" {
       stopTimeout            = var.stop_timeout_s
 
       environment = [for name, value in each.value.environment : { name = name, value = value }]
-      secrets     = [for name, arn in local.secrets : { name = name, valueFrom = arn }]
+      secrets     = [for name, from in each.value.secrets : { name = name, valueFrom = from }]
 
       # Never waits for CloudWatch: lines that don't fit into 25 MB are dropped, requests are not.
       logConfiguration = {
@@ -156,7 +152,7 @@ resource "aws_ecs_task_definition" "this" {
       # Every viewer is an open file.
       ulimits = [{ name = "nofile", softLimit = 100000, hardLimit = 100000 }]
       healthCheck = {
-        command     = ["CMD", "livetally", "health"]
+        command     = ["CMD", "python", "-m", "livetally.probe"]
         interval    = 10
         timeout     = 5
         retries     = 3

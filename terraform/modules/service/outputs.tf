@@ -39,11 +39,11 @@ output "task_definition_arns" {
 }
 
 output "role_names" {
-  description = "By task (web, worker, migrate), and execution"
-  value       = merge({ for task, role in aws_iam_role.task : task => role.name }, { execution = aws_iam_role.execution.name })
+  description = "What a task itself may do by task (web, worker, migrate), and what ECS may do to start it (execution-web, …)"
+  value       = merge({ for task, role in aws_iam_role.task : task => role.name }, { for task, role in aws_iam_role.execution : "execution-${task}" => role.name })
 }
 
 output "role_arns" {
-  description = "By task (web, worker, migrate), and execution"
-  value       = merge({ for task, role in aws_iam_role.task : task => role.arn }, { execution = aws_iam_role.execution.arn })
+  description = "What a task itself may do by task (web, worker, migrate), and what ECS may do to start it (execution-web, …)"
+  value       = merge({ for task, role in aws_iam_role.task : task => role.arn }, { for task, role in aws_iam_role.execution : "execution-${task}" => role.arn })
 }

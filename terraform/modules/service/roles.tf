@@ -20,13 +20,17 @@ data "aws_iam_policy_document" "assume" {
 
 # --- To start a task -----------------------------------------------------------------------------
 
+# One for each kind of task: only `migrate` is handed the owner's password.
 resource "aws_iam_role" "execution" {
-  name               = "${var.name}-execution"
+  for_each = local.tasks
+
+  name               = "${var.name}-execution-${each.key}"
   assume_role_policy = data.aws_iam_policy_document.assume.json
 }
 
 data "aws_iam_policy_document" "execution" {
   #checkov:skip=CKV_AWS_356:ecr:GetAuthorizationToken has no resource to name; it alone is given for all
+  for_each = local.tasks
 
   statement {
     sid       = "SignInToECR"
@@ -47,13 +51,14 @@ data "aws_iam_policy_document" "execution" {
   statement {
     sid       = "WriteLogs"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    resources = [for name in ["web", "worker", "migrate"] : "${var.log_group_arns[name]}:log-stream:*"]
+    resources = ["${var.log_group_arns[each.key]}:log-stream:*"]
   }
 
   statement {
-    sid       = "ReadPasswords"
-    actions   = ["secretsmanager:GetSecretValue"]
-    resources = [var.database_password_secret_arn, var.redis_password_secret_arn]
+    sid     = "ReadPasswords"
+    actions = ["secretsmanager:GetSecretValue"]
+    # ARN:FIELD:STAGE:VERSION is what ECS is told; the secret is ARN, of seven parts.
+    resources = distinct([for from in values(each.value.secrets) : join(":", slice(split(":", from), 0, 7))])
   }
 
   statement {
@@ -64,9 +69,11 @@ data "aws_iam_policy_document" "execution" {
 }
 
 resource "aws_iam_role_policy" "execution" {
+  for_each = local.tasks
+
   name   = "start-tasks"
-  role   = aws_iam_role.execution.id
-  policy = data.aws_iam_policy_document.execution.json
+  role   = aws_iam_role.execution[each.key].id
+  policy = data.aws_iam_policy_document.execution[each.key].json
 }
 
 # --- The tasks -----------------------------------------------------------------------------------

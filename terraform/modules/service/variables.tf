@@ -46,19 +46,19 @@ variable "worker_environment" {
   type        = map(string)
 }
 
-variable "database_password_secret_arn" {
-  description = "JSON with the field `password`; RDS rotates it"
-  type        = string
+variable "migrate_environment" {
+  description = "Settings of the migrate task, besides or instead of those of all tasks"
+  type        = map(string)
 }
 
-variable "redis_password_secret_arn" {
-  description = "JSON with the field `password`"
-  type        = string
+variable "secrets" {
+  description = "Settings of web and worker that ECS reads from Secrets Manager: ARN:FIELD:STAGE:VERSION by variable"
+  type        = map(string)
 }
 
-variable "redis_password_version_id" {
-  description = "The version to hand to tasks"
-  type        = string
+variable "migrate_secrets" {
+  description = "The same of the migrate task"
+  type        = map(string)
 }
 
 variable "port" {
