@@ -27,14 +27,14 @@ export function slicesOf(totals) {
 /** A donut with an arc per subject. Arcs glide to their angles; numbers are right at once. */
 export class Donut {
   total = null;
+  noun;
   #svg;
   #arcs;
   #integer;
-  #noun;
   #reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
   constructor(figure, noun) {
-    this.#noun = noun;
+    this.noun = noun;
     this.#integer = figure.querySelector("[data-total]");
     this.#svg = select(figure.querySelector("svg"));
     for (const radius of [66, 97]) this.#svg.append("circle").attr("class", "rim").attr("r", radius);
@@ -63,7 +63,7 @@ export class Donut {
   }
 
   #title({ subject, others, count }) {
-    return `${others ? "Others" : subject}: ${counted(count, this.#noun)}`;
+    return `${others ? "Others" : subject}: ${counted(count, this.noun)}`;
   }
 
   // The digits are grouped by space, not by characters: the text stays a plain integer.
@@ -78,8 +78,8 @@ export class Donut {
 
   #describe(total, top) {
     const names = top.map(([subject, count]) => `${subject} ${count}`).join(", ");
-    const label = total === null ? "not known yet" : `${counted(total, this.#noun)} in all`;
-    this.#svg.attr("aria-label", `Donut of ${this.#noun}s: ${label}${names && `; most: ${names}`}`);
+    const label = total === null ? "not known yet" : `${counted(total, this.noun)} in all`;
+    this.#svg.attr("aria-label", `Donut of ${this.noun}s: ${label}${names && `; most: ${names}`}`);
   }
 }
 

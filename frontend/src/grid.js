@@ -1,5 +1,5 @@
 import { colourOf, inkOn, ROW_NAMES } from "./colours.js";
-import { counted, element, write } from "./element.js";
+import { element, write } from "./element.js";
 
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 
@@ -24,12 +24,12 @@ export class Grid {
     this.#rove(this.#places[0][0]);
   }
 
-  update(subject, counts) {
+  /** `said` are the counts in words; `count`, a number or null, stands on the colour. */
+  update(subject, count, said) {
     const button = this.#buttons.get(subject);
     if (!button) return;
-    button.setAttribute("aria-label", `${subject}: ${describe(counts)}`);
-    const clicks = counts.click;
-    write(button.firstChild, clicks ? compact.format(clicks) : "");
+    button.setAttribute("aria-label", `${subject}: ${said}`);
+    write(button.firstChild, count ? compact.format(count) : "");
   }
 
   #button(name, { hover, click, look }) {
@@ -44,8 +44,8 @@ export class Grid {
       look(name);
     });
     button.addEventListener("focus", () => look(name));
-    button.addEventListener("click", () => {
-      click(name);
+    button.addEventListener("click", (event) => {
+      click(name, event.timeStamp);
       look(name);
     });
     this.#buttons.set(name, button);
@@ -108,17 +108,12 @@ export class Readout {
     write(this.#name, subject);
   }
 
-  update(counts) {
-    write(this.#counts, describe(counts));
+  update(said) {
+    write(this.#counts, said);
   }
 }
 
 function rowOf(buttons) {
   const cells = buttons.map((button) => element("div", { role: "gridcell" }, button));
   return element("div", { role: "row" }, ...cells);
-}
-
-function describe({ click, hover }) {
-  const say = (n, noun) => (n === null ? `${noun}s not known` : counted(n, noun));
-  return `${say(click, "click")}, ${say(hover, "hover")}`;
 }

@@ -3,7 +3,7 @@ import { pointer, select } from "d3-selection";
 import { area, curveMonotoneX, line } from "d3-shape";
 import { counted, element, write } from "./element.js";
 
-const HEIGHT = 106;
+const HEIGHT = 92;
 const LABEL_WIDTH = 60;
 const MARGIN = { top: 8, right: 10, bottom: 20, left: 38 };
 const compact = new Intl.NumberFormat("en", { notation: "compact" });
@@ -11,17 +11,17 @@ const clockTime = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: 
 
 /** The line of one type's counts per minute. Its last point is the minute still under way. */
 export class MinuteLine {
+  noun;
   #svg;
   #parts = {};
   #reading;
-  #noun;
   #points = [];
   #x = scaleTime();
   #y = scaleLinear();
   #looked = null;
 
   constructor(figure, noun, changed) {
-    this.#noun = noun;
+    this.noun = noun;
     this.#reading = figure.querySelector("[data-reading]");
     this.#svg = select(figure.querySelector("svg")).attr("height", HEIGHT);
     for (const part of ["rules", "times"]) this.#parts[part] = this.#svg.append("g").attr("class", part);
@@ -33,6 +33,7 @@ export class MinuteLine {
   }
 
   update(series, now) {
+    this.#svg.classed("unread", !series.loaded);
     if (!series.loaded) return;
     this.#points = series.points(now);
     this.#fit();
@@ -115,7 +116,7 @@ export class MinuteLine {
   }
 
   #describe() {
-    this.#svg.attr("aria-label", describe(this.#points, this.#noun));
+    this.#svg.attr("aria-label", describe(this.#points, this.noun));
   }
 }
 
@@ -142,18 +143,17 @@ export class MinuteTable {
     this.#body = table.tBodies[0];
   }
 
-  update(clicks, hovers, now) {
-    if (!clicks.loaded || !hovers.loaded) return;
-    const hovered = hovers.points(now).reverse();
-    clicks
-      .points(now)
-      .reverse()
-      .forEach(({ at, total }, i) => {
-        const cells = (this.#body.rows[i] ?? this.#addRow()).cells;
-        [clockTime.format(at), total, hovered[i].total].forEach((value, column) =>
-          write(cells[column], String(value)),
-        );
-      });
+  /** One column for each series; "–" where one is not known yet. */
+  update(columns, now) {
+    const known = columns.map((series) => series.loaded && series.points(now).reverse());
+    if (!known.some(Boolean)) return;
+    known.find(Boolean).forEach(({ at }, i) => {
+      const { cells } = this.#body.rows[i] ?? this.#addRow();
+      write(cells[0], clockTime.format(at));
+      known.forEach((points, column) =>
+        write(cells[column + 1], points ? String(points[i].total) : "–"),
+      );
+    });
   }
 
   #addRow() {

@@ -3,6 +3,7 @@ import { write } from "./element.js";
 const WORDS = {
   connecting: "Connecting",
   live: "Live",
+  polling: "Polling",
   stale: "Stale",
   reconnecting: "Reconnecting",
   restarting: "Restarting, retry",

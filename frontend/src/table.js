@@ -2,7 +2,6 @@ import { bisector } from "d3-array";
 import { compareSubjects, NAMES } from "./colours.js";
 import { element, write } from "./element.js";
 
-const TYPES = ["click", "hover"];
 const order = bisector(compareSubjects);
 
 /** Every subject and its counts in full: the text behind the pictures. */
@@ -10,9 +9,20 @@ export class CountTable {
   #body;
   #subjects = [];
   #rows = new Map();
+  #types;
 
-  constructor(table) {
+  /** `types` are those of the two columns; they may be the same. */
+  constructor(table, types) {
     this.#body = table.tBodies[0];
+    this.use(types);
+  }
+
+  /** Shows other types, of which nothing is known yet. */
+  use(types) {
+    this.#types = types;
+    this.#body.replaceChildren();
+    this.#subjects = [];
+    this.#rows.clear();
     for (const name of NAMES) this.#insert(name);
   }
 
@@ -20,7 +30,7 @@ export class CountTable {
   update(subject, counts, known) {
     if (!known && !NAMES.includes(subject)) return this.#remove(subject);
     const cells = this.#rows.get(subject) ?? this.#insert(subject);
-    for (const type of TYPES) write(cells[type], counts[type] === null ? "–" : String(counts[type]));
+    counts.forEach((count, i) => write(cells[i], count === null ? "–" : String(count)));
   }
 
   #insert(subject) {
@@ -40,9 +50,9 @@ export class CountTable {
   }
 
   #row(subject) {
-    const cells = Object.fromEntries(TYPES.map((type) => [type, cell(type, subject)]));
+    const cells = this.#types.map((type) => cell(type, subject));
     const name = element("bdi", {}, subject);
-    const row = element("tr", {}, element("th", { scope: "row" }, name), cells.click, cells.hover);
+    const row = element("tr", {}, element("th", { scope: "row" }, name), ...cells);
     return { row, cells };
   }
 }

@@ -143,7 +143,7 @@ def create_app(
             web.get("/ws", older.handle),
             *collector.routes(),
             *Operations(health, metrics, database).routes(),
-            web.get("/", hello_or(pages.home)),
+            web.get("/", hello_or(pages.page("index"))),
             web.get("/page.json", pages.page_json),
             web.get("/examples", examples.page),
             web.get("/examples/{name}", examples.file),

@@ -1,6 +1,7 @@
-"""The built front end: the page at `/`, its assets, what it needs to know, and the SDK."""
+"""The built front end: its pages, their assets, what they need to know, and the SDK."""
 
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -36,17 +37,22 @@ class Pages:
         self._write_key = write_key
         self._read_key = read_key
 
-    async def home(self, request: web.Request) -> web.StreamResponse:
-        page = self._folder / "index.html"
-        response: web.StreamResponse
-        if page.is_file():
-            response = web.FileResponse(page)
-        else:
-            response = web.Response(text=_HINT, content_type="text/html", status=503)
-        response.headers["Content-Security-Policy"] = _CSP
-        response.headers["Referrer-Policy"] = "same-origin"
-        response.headers["Cache-Control"] = "no-cache"
-        return response
+    def page(self, name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """What serves the page of this name: `index` is the one at `/`."""
+        page = self._folder / f"{name}.html"
+
+        async def serve(request: web.Request) -> web.StreamResponse:
+            response: web.StreamResponse
+            if page.is_file():
+                response = web.FileResponse(page)
+            else:
+                response = web.Response(text=_HINT, content_type="text/html", status=503)
+            response.headers["Content-Security-Policy"] = _CSP
+            response.headers["Referrer-Policy"] = "same-origin"
+            response.headers["Cache-Control"] = "no-cache"
+            return response
+
+        return serve
 
     async def script(self, request: web.Request) -> web.StreamResponse:
         """What other sites' pages load, at addresses that stay; gzipped where Vite left it so."""
