@@ -89,3 +89,19 @@ test("what is discarded is gone, except for the batch under way", () => {
   assert.deepEqual(ids(outbox.discard(({ id }) => id < 4)), [2, 3]);
   assert.deepEqual(ids(outbox.unconfirmed()), [0, 1, 4, 5]);
 });
+
+test("what a leaving page hands over begins with the newest: the older is on disk", () => {
+  const outbox = filled(5, { batchSize: 2 });
+  outbox.take();
+  const [first, ...rest] = outbox.inPortions(20);
+  assert.deepEqual(ids(first), [4, 3]);
+  assert.deepEqual(rest.flatMap(ids), [2, 1, 0]);
+});
+
+test("what an earlier page left goes before what waits, once, and only where there is room", () => {
+  const outbox = filled(3, { capacity: 6, batchSize: 1 });
+  outbox.take();
+  outbox.restore([{ id: -3 }, { id: 0 }, { id: -2 }, { id: 2 }, { id: -1 }, { id: 9 }]);
+  assert.deepEqual(ids(outbox.unconfirmed()), [0, -3, -2, -1, 1, 2]);
+  assert.equal(outbox.room, 0);
+});

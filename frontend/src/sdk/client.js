@@ -124,9 +124,12 @@ class Client {
     document.addEventListener("visibilitychange", () => tracker.hurry());
   }
 
+  // Loaded again, or come back to, a page has the referrer it had.
   #countReferrer() {
     const host = hostOf(document.referrer);
-    if (host && host !== location.host) this.track("referral", `${host} ${location.pathname}`);
+    const [{ type } = {}] = performance.getEntriesByType("navigation");
+    if (!host || host === location.host || type !== "navigate") return;
+    this.track("referral", `${host} ${location.pathname}`);
   }
 
   // Later and alone: an error in the page's own code must not stop ours.

@@ -6,6 +6,7 @@ export class Outbox {
   #waiting = [];
   #underWay = [];
   #capacity;
+  #largestBatch;
   #batchSize;
   #batchBytes;
   dropped = 0;
@@ -13,7 +14,7 @@ export class Outbox {
   // The server takes 1,000 events and 1 MiB in a request.
   constructor({ capacity = 5_000, batchSize = 1_000, batchBytes = 1_000_000 } = {}) {
     this.#capacity = capacity;
-    this.#batchSize = batchSize;
+    this.#largestBatch = this.#batchSize = batchSize;
     this.#batchBytes = batchBytes;
   }
 
@@ -25,8 +26,11 @@ export class Outbox {
     return this.#capacity - this.size;
   }
 
-  has(id) {
-    return [...this.#underWay, ...this.#waiting].some(({ event }) => event.id === id);
+  /** Puts older events, as many as there is room for, before those that wait. */
+  restore(events) {
+    const here = new Set(this.unconfirmed().map(({ id }) => id));
+    const missing = events.filter(({ id }) => !here.has(id)).slice(0, this.room);
+    this.#waiting.unshift(...missing.map((event) => ({ event, bytes: sizeOf(event) })));
   }
 
   /** False, and counted in `dropped`, when the box is full: the newest is the one refused. */
@@ -49,6 +53,7 @@ export class Outbox {
 
   confirm() {
     this.#underWay = [];
+    this.#batchSize = Math.min(this.#largestBatch, this.#batchSize * 2);
   }
 
   /** The same events with the same ids go first next time: sent twice, they count once. */
@@ -57,7 +62,7 @@ export class Outbox {
     this.#underWay = [];
   }
 
-  /** Something on the way takes less than the server: smaller batches from now on. */
+  /** It was refused as a whole: half of it next time, until what is wrong with it stands alone. */
   shrink() {
     this.#batchSize = Math.max(1, this.#underWay.length >> 1);
     this.putBack();
@@ -74,9 +79,10 @@ export class Outbox {
     return eventsOf([...this.#underWay, ...this.#waiting]);
   }
 
-  /** All that is unconfirmed, in arrays of no more than so many bytes as JSON. */
+  /** All that is unconfirmed, the newest first, in arrays of no more than so many bytes as JSON. */
   inPortions(bytes) {
-    return portions([...this.#underWay, ...this.#waiting], Infinity, bytes).map(eventsOf);
+    const newestFirst = [...this.#underWay, ...this.#waiting].reverse();
+    return portions(newestFirst, Infinity, bytes).map(eventsOf);
   }
 }
 

@@ -2,6 +2,8 @@ import { newId } from "./id.js";
 
 // Without Web Locks nobody can tell whose page is gone: what is this old belongs to nobody.
 const ORPHANED_AFTER_MS = 60_000;
+// What a transaction's work returns when it will ask for more as answers come.
+const MORE = Symbol();
 
 /**
  * What is unconfirmed, on disk, for the pages that come after this one: all tabs of an origin share
@@ -65,6 +67,7 @@ export class Store {
         }
         cursor.continue();
       };
+      return MORE;
     });
     return { adopted, tooOld };
   }
@@ -92,7 +95,8 @@ export class Store {
       await new Promise((done, failed) => {
         transaction.oncomplete = done;
         transaction.onabort = transaction.onerror = failed;
-        work(transaction.objectStore("events"));
+        // A page that is being left hears no more answers: without this its writes are undone.
+        if (work(transaction.objectStore("events")) !== MORE) transaction.commit?.();
       });
     } catch {
       this.#database = null; // full, forbidden, or closed by the browser: asked again next time

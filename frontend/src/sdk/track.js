@@ -90,8 +90,9 @@ export class Tracker {
   }
 
   /**
-   * The page goes away: beacons carry what is unconfirmed, and the store keeps it, because nobody
-   * learns what became of a beacon. The ids make sending both safe.
+   * The page goes away: beacons carry what is unconfirmed, as much as the browser takes, and first
+   * what is newest: it may not be on disk yet. The store keeps it all, because nobody learns what
+   * became of a beacon. The ids make sending both safe.
    */
   leave(sendBeacon) {
     this.#store?.release();
@@ -132,7 +133,7 @@ export class Tracker {
     const found = await this.#store?.adopt(this.#outbox.room, isTooOld);
     if (!found) return;
     this.#tooOld(found.tooOld);
-    for (const event of found.adopted) if (!this.#outbox.has(event.id)) this.#outbox.add(event);
+    this.#outbox.restore(found.adopted);
     if (found.adopted.length > 0) this.#sendSoon();
   }
 
@@ -202,7 +203,8 @@ export class Tracker {
     if (status === 401 || status === 403) {
       this.#outbox.putBack();
       if (key === this.#key) this.#refuse(body);
-    } else if (status === 413 && batch.length > 1) {
+    } else if (status >= 400 && !body.rejected?.length && batch.length > 1) {
+      // Too large for something on the way, or one event made it no JSON: the others are to count.
       this.#outbox.shrink();
     } else {
       this.#outbox.confirm();
@@ -217,11 +219,11 @@ export class Tracker {
     this.#refused(error?.message);
   }
 
-  // 422 lists what was wrong with each event; any other 4xx refused the request as a whole.
+  // 422 lists what was wrong with each event; any other 4xx is about the one that was sent alone.
   #noteRejected(status, body, batch) {
-    const whole = status >= 400 && !body.rejected;
     const error = { code: "refused", message: `status ${status}`, ...body.error };
-    const rejected = whole ? batch.map((_, index) => ({ index, error })) : (body.rejected ?? []);
+    const listed = body.rejected ?? [];
+    const rejected = status >= 400 && listed.length === 0 ? [{ index: 0, error }] : listed;
     if (rejected.length === 0) return;
     this.#rejected = {
       count: this.#rejected.count + rejected.length,
