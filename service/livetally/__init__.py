@@ -70,6 +70,7 @@ Around it:
     database      connections, migrations               sql/      all SQL, named and commented
     keys          making, listing, revoking keys        logs      JSON lines
     edge          around each request: id, CORS, errors as JSON
+    limits        token buckets of keys and addresses        address   whose request it is
     errors        every refusal and its status          metrics   what is counted
     health        is it well? heartbeats                pages     the built front end
     loops         background loops      operations    /healthz, /readyz, /metrics

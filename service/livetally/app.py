@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from . import edge
+from .address import client_address, parse_networks
 from .auth import Auth
 from .batcher import Batcher
 from .config import Config
@@ -19,6 +20,7 @@ from .health import Health
 from .hub import Hub
 from .ingest import Ingest
 from .items import Items
+from .limits import Limits
 from .listener import Listener
 from .live import Live
 from .loops import FAILED, end, start
@@ -84,6 +86,7 @@ def create_app(
         for change in changes(committed, origin):
             announce(change)
 
+    limits = Limits(redis, metrics, address_rate=config.address_rate)
     batcher = Batcher(
         store or Store(config.database_url, config.commit_timeout_ms / 1000),
         on_commit,
@@ -91,10 +94,18 @@ def create_app(
         health,
         batch_max_events=config.batch_max_events,
         queue_max_events=config.queue_max_events,
+        limits=limits,
     )
-    connections = Connections(auth, hub, metrics, health, ping_interval_s=config.ping_interval_s)
-    live = Live(auth, batcher, hub, connections, health, config.viewer_buffer_bytes)
-    sse = ServerSentEvents(auth, connections, health, config.viewer_buffer_bytes)
+    connections = Connections(
+        auth,
+        hub,
+        metrics,
+        health,
+        ping_interval_s=config.ping_interval_s,
+        max_connections=config.max_connections,
+    )
+    live = Live(auth, batcher, hub, connections, config.viewer_buffer_bytes)
+    sse = ServerSentEvents(auth, connections, config.viewer_buffer_bytes)
     stats = Stats(auth, database)
     colour = Colour(auth, database)
     results = Results(auth, database)
@@ -103,13 +114,12 @@ def create_app(
     paths = OlderPaths(batcher, colour, stats)
     ingest = Ingest(auth, batcher, paths.take)
     rails_ingest = Ingest(auth, batcher, paths.take_rails)
-    items = Items(auth, database, announce, origin)
+    items = Items(auth, database, limits, announce, origin)
     page_views = PageViews(auth, database)
     collector = Collector(auth, batcher, database)
     older = Dispatcher(
         auth,
         connections,
-        health,
         ItemSocket(auth, database, connections),
         Views(auth, batcher, connections),
         colour_socket,
@@ -119,7 +129,12 @@ def create_app(
     pages = Pages(config.pages_dir, auth, config.page_write_key, config.page_read_key)
     examples = Examples(login or Login())
 
-    app = web.Application(middlewares=[edge.middleware(metrics)])
+    address_of = client_address(parse_networks(config.trusted_proxies))
+
+    async def admit(request: web.Request) -> None:
+        await limits.ask(address_of(request))
+
+    app = web.Application(middlewares=[edge.middleware(metrics, admit)])
     app.add_routes(
         [
             web.post("/v1/events", legible(ingest.post_events)),

@@ -39,6 +39,8 @@ class Key(msgspec.Struct, frozen=True):
     role: Role
     hash: bytes
     origins: list[str]
+    #: Events a second; None: as many as can be stored.
+    rate: int | None = None
 
     def require(self, role: Role, origin: str | None) -> None:
         """Raises WrongRole, or ForeignOrigin for a key that is bound to other origins."""

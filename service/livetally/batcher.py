@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from .auth import Key
 from .errors import (
     DatabaseUnavailable,
     LivetallyError,
@@ -24,6 +25,7 @@ from .errors import (
 )
 from .events import Event, Parsed, Rejection
 from .health import Health, wait
+from .limits import Limits
 from .metrics import Metrics
 from .store import Committed, Store
 
@@ -64,11 +66,13 @@ class Batcher:
         *,
         batch_max_events: int,
         queue_max_events: int,
+        limits: Limits | None = None,
     ) -> None:
         self._store = store
         self._on_commit = on_commit
         self._metrics = metrics
         self._health = health
+        self._limits = limits
         self._batch_max_events = batch_max_events
         self._queue_max_events = queue_max_events
         self._queue: deque[Waiting] = deque()
@@ -76,11 +80,14 @@ class Batcher:
         self._wake = asyncio.Event()
         self._closing = False
 
-    async def take(self, parsed: Parsed) -> Result:
-        """Store a request's good events; returns once they are on disk.
+    async def take(self, parsed: Parsed, key: Key | None = None) -> Result:
+        """Store a request's good events; returns once they are on disk. None: no key limits them.
 
-        Raises Overloaded (nothing was taken), ShuttingDown, DatabaseUnavailable or UnstorableEvent.
+        Raises RateLimited or Overloaded (nothing was taken), ShuttingDown, DatabaseUnavailable or
+        UnstorableEvent.
         """
+        if key is not None and self._limits is not None:
+            await self._limits.spend(key, len(parsed.events))
         for rejection in parsed.rejected:
             self._metrics.events_rejected.labels(rejection.code).inc()
         duplicates = await self._submit(parsed.events) if parsed.events else []

@@ -12,6 +12,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import msgspec
 from msgspec import Meta
 
+from .address import parse_networks
+
 PREFIX = "LIVETALLY_"
 #: Of those who ask a running service (`livetally send`, the SDK), and no settings of one.
 CLIENTS = frozenset({"LIVETALLY_URL", "LIVETALLY_KEY"})
@@ -105,6 +107,26 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="A viewer is pinged this often, and closed after three silent intervals",
         ),
     ] = 20
+    max_connections: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="More live connections a process are refused, 503"),
+    ] = 20_000
+    address_rate: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Requests a second that a client's address may make, of all processes"
+            " together; 0: any number",
+        ),
+    ] = 0
+    trusted_proxies: Annotated[
+        str,
+        Meta(
+            description="Networks whose `X-Forwarded-For` is believed, like"
+            " `10.0.0.0/8,192.168.1.7`; empty: none"
+        ),
+    ] = ""
     drain_s: Annotated[
         int, Meta(ge=0, le=25, description="On shutdown viewers are closed spread over this time")
     ] = 5
@@ -182,6 +204,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="CloudWatch namespace of the metrics logged on stdout; empty: none are",
         ),
     ] = ""
+
+    def __post_init__(self) -> None:
+        try:
+            parse_networks(self.trusted_proxies)
+        except ValueError as error:
+            raise ValueError(f"{error} - at `$.trusted_proxies`") from None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Config":

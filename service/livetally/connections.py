@@ -17,6 +17,8 @@ from .errors import (
     DatabaseUnavailable,
     LivetallyError,
     MissingKey,
+    ShuttingDown,
+    TooManyConnections,
     TooManySubscriptions,
     UnknownKey,
     WrongRole,
@@ -88,15 +90,30 @@ class Connections:
     """Where the kinds of connections meet the hub."""
 
     def __init__(
-        self, auth: Auth, hub: Hub, metrics: Metrics, health: Health, *, ping_interval_s: float
+        self,
+        auth: Auth,
+        hub: Hub,
+        metrics: Metrics,
+        health: Health,
+        *,
+        ping_interval_s: float,
+        max_connections: int,
     ) -> None:
         self._auth = auth
         self._hub = hub
         self._metrics = metrics
         self._health = health
+        self._max_connections = max_connections
         self._ping_interval_s = ping_interval_s
         self._open: set[Connection] = set()
         self._closings: set[asyncio.Task[None]] = set()
+
+    def admit(self) -> None:
+        """Before a handshake. Raises ShuttingDown or TooManyConnections."""
+        if self._health.draining:
+            raise ShuttingDown
+        if len(self._open) >= self._max_connections:
+            raise TooManyConnections
 
     def join(self, connection: Connection) -> None:
         """It is open. Whoever calls this calls `part` in the end."""

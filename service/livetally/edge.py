@@ -30,6 +30,8 @@ HEADERS = CIMultiDict(
         "Server": "livetally",
     }
 )
+#: What load balancers and monitoring ask, from one address.
+UNLIMITED = {"/healthz", "/readyz", "/metrics"}
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": (
@@ -55,8 +57,14 @@ def error_response(error: LivetallyError, **more: str) -> web.Response:
     return response
 
 
-def middleware(metrics: Metrics) -> Any:
-    """The application's one middleware."""
+async def _everybody(request: web.Request) -> None:
+    """Nobody is refused."""
+
+
+def middleware(
+    metrics: Metrics, admit: Callable[[web.Request], Awaitable[None]] = _everybody
+) -> Any:
+    """The application's one middleware; `admit` raises LivetallyError to refuse a request."""
 
     @lru_cache(maxsize=1_000)
     def count(method: str, route: str, status: int) -> Any:
@@ -75,6 +83,8 @@ def middleware(metrics: Metrics) -> Any:
             response: web.StreamResponse = web.Response(status=204, headers=_PREFLIGHT)
         else:
             try:
+                if request.path not in UNLIMITED:
+                    await admit(request)
                 response = await handler(request)
             except Exception as error:
                 response = _refusal(request, error)

@@ -4,6 +4,8 @@ A refusal is raised anywhere and answered in one place (`edge`, `live`), always 
 ``{"error": {"code", "message"}}``. The code is also the cause it is counted under.
 """
 
+import math
+
 
 class LivetallyError(Exception):
     """Something went wrong inside Livetally."""
@@ -144,6 +146,28 @@ class TooManySubscriptions(LivetallyError):
 
     status = 429
     code = "too_many_subscriptions"
+
+
+class RateLimited(LivetallyError):
+    """More comes than is allowed."""
+
+    status = 429
+    code = "rate_limited"
+
+    def __init__(self, rate: int, whose: str, wait_s: float) -> None:
+        what = "events" if whose == "key" else "requests"
+        super().__init__(
+            f"This {whose} may send {rate:,} {what} a second: send the rest again later."
+        )
+        self.retry_after_s = max(1, math.ceil(wait_s))
+
+
+class TooManyConnections(LivetallyError):
+    """This process has as many live connections as it takes: connect again, to another one."""
+
+    status = 503
+    code = "too_many_connections"
+    retry_after_s = 1
 
 
 class Overloaded(LivetallyError):

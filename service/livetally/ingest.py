@@ -52,7 +52,7 @@ class Ingest:
         if request.content_type == FORM:
             raise UnsupportedMediaType
         parsed = parse(body, key.project, ndjson=is_ndjson(request))
-        result = await self._batcher.take(parsed)
+        result = await self._batcher.take(parsed, key)
         return answer(result, request)
 
 

@@ -26,6 +26,7 @@ from .events import check_value, plainly
 from .ingest import read_body
 from .item import Item, ItemId, ItemKey
 from .keys import Role
+from .limits import Limits
 from .publisher import ItemsChanged
 
 MAX_VALUE_BYTES = 64 * 1024
@@ -72,9 +73,15 @@ class Items:
     """The HTTP side of items; `items_topic` is the live one."""
 
     def __init__(
-        self, auth: Auth, database: Database, on_change: Callable[[ItemsChanged], None], origin: str
+        self,
+        auth: Auth,
+        database: Database,
+        limits: Limits,
+        on_change: Callable[[ItemsChanged], None],
+        origin: str,
     ) -> None:
         self._auth = auth
+        self._limits = limits
         self._database = database
         self._on_change = on_change
         self._origin = origin
@@ -100,6 +107,7 @@ class Items:
 
     async def delete_item(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.WRITE)
+        await self._limits.spend(key, 1)
         expected = _expected(request)
         at = (key.project, place.key, place.id)
         rows = await self._database.rows("remove_item", *at, expected)
@@ -139,6 +147,7 @@ class Items:
             ) from None
 
     async def _put(self, key: Key, item_key: str, puts: Sequence[_Put]) -> list[_Stored]:
+        await self._limits.spend(key, len(puts))
         document = await self._database.value(
             "put_items", key.project, item_key, _encoder.encode(puts).decode()
         )

@@ -30,6 +30,10 @@ _PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
 
 
+#: Beyond what any installation stores: a typo.
+MAX_RATE = 10_000_000
+
+
 def hash_key(key: str) -> bytes:
     """What is stored of a key. Keys are 256 random bits, so a plain digest can't be searched."""
     # What a header holds may not be text; it is no key of ours then.
@@ -37,11 +41,17 @@ def hash_key(key: str) -> bytes:
 
 
 async def create(
-    database: Database, project: str, role: Role, name: str, origins: Sequence[str] = ()
+    database: Database,
+    project: str,
+    role: Role,
+    name: str,
+    origins: Sequence[str] = (),
+    rate: int | None = None,
 ) -> str:
     """Make a key (and its project, if new) and return it: the only time it can be seen.
 
-    Raises Unprocessable for a bad name or origin, Conflict if a live key has that name.
+    `rate` is in events a second. Raises Unprocessable for a bad name, origin or rate, Conflict if
+    a live key has that name.
     """
     if not _PROJECT.fullmatch(project):
         raise Unprocessable(
@@ -51,6 +61,8 @@ async def create(
         raise Unprocessable(f"Key name {name!r}: use 1-63 printable characters.")
     if origins and role is not Role.WRITE:
         raise Unprocessable("Only write keys can be bound to origins.")
+    if rate is not None and not 1 <= rate <= MAX_RATE:
+        raise Unprocessable(f"A rate is 1 to {MAX_RATE:,} events a second.")
     for origin in origins:
         if not ORIGIN.fullmatch(origin):
             raise Unprocessable(
@@ -59,7 +71,7 @@ async def create(
     key = f"lt_{role}_{secrets.token_urlsafe(32)}"
     await database.rows("create_project", project)
     made = await database.rows(
-        "create_key", project, name, role.value, hash_key(key), list(origins)
+        "create_key", project, name, role.value, hash_key(key), list(origins), rate
     )
     if not made:
         raise Conflict(f"Project {project!r} has a key named {name!r} already: revoke it first.")
@@ -67,7 +79,7 @@ async def create(
 
 
 async def list_all(database: Database, project: str | None = None) -> list[dict[str, Any]]:
-    """Every key's project, name, role, origins, created_at and revoked_at; never the key."""
+    """Every key's project, name, role, origins, rate, created_at and revoked_at; never the key."""
     return await database.rows("list_keys", project)
 
 

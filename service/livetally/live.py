@@ -39,7 +39,6 @@ from .errors import (
     MalformedJson,
     MissingKey,
     NotFound,
-    ShuttingDown,
     TooManyEvents,
     TooManySubscriptions,
     UnknownKey,
@@ -48,7 +47,6 @@ from .errors import (
 )
 from .events import Parsed, check, plainly
 from .frames import WEBSOCKET_PING, websocket_text
-from .health import Health
 from .hub import Hub
 from .keys import Role
 from .topics import parse
@@ -118,20 +116,17 @@ class Live:
         batcher: Batcher,
         hub: Hub,
         connections: Connections,
-        health: Health,
         viewer_buffer_bytes: int,
     ) -> None:
         self._auth = auth
         self._batcher = batcher
         self._hub = hub
         self._connections = connections
-        self._health = health
         self._viewer_buffer_bytes = viewer_buffer_bytes
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """GET /v1/live. A key in the request that is no good is refused before the handshake."""
-        if self._health.draining:
-            raise ShuttingDown
+        self._connections.admit()
         key = await self._auth.find_given(request)
         socket = web.WebSocketResponse(
             autoping=False, compress=False, max_msg_size=MAX_BODY_BYTES, timeout=CLOSE_TIMEOUT_S
@@ -221,13 +216,15 @@ class Live:
         tracks = connection.tracks = connection.tracks or set()
         if len(tracks) >= MAX_TRACKS:
             await asyncio.wait(tracks, return_when=asyncio.FIRST_COMPLETED)
-        task = asyncio.create_task(self._commit(connection, parsed, message.ref))
+        task = asyncio.create_task(self._commit(connection, parsed, key, message.ref))
         tracks.add(task)
         task.add_done_callback(tracks.discard)
 
-    async def _commit(self, connection: _Websocket, parsed: Parsed, ref: int | str | None) -> None:
+    async def _commit(
+        self, connection: _Websocket, parsed: Parsed, key: Key, ref: int | str | None
+    ) -> None:
         try:
-            result = await self._batcher.take(parsed)
+            result = await self._batcher.take(parsed, key)
         except LivetallyError as error:
             connection.viewer.send(error_message(error, ref=ref))
         else:

@@ -45,6 +45,12 @@ class Metrics:
         self.events_rejected = Counter(
             "livetally_events_rejected", "Events refused", ["cause"], registry=registry
         )
+        self.rate_limited = Counter(
+            "livetally_rate_limited",
+            "Times that a key or an address wanted more than it may have",
+            ["whose"],
+            registry=registry,
+        )
         self.batch_events = Histogram(
             "livetally_batch_events",
             "Events a transaction",

@@ -18,9 +18,8 @@ from msgspec import Raw
 from .auth import Auth, key_of
 from .connections import Connection, Connections
 from .edge import HEADERS
-from .errors import BadRequest, ShuttingDown
+from .errors import BadRequest
 from .frames import SSE_PING, message, sse_message
-from .health import Health
 from .keys import Role
 from .topics import parse
 from .viewer import Viewer
@@ -61,18 +60,15 @@ class ServerSentEvents:
         self,
         auth: Auth,
         connections: Connections,
-        health: Health,
         viewer_buffer_bytes: int,
     ) -> None:
         self._auth = auth
         self._connections = connections
-        self._health = health
         self._viewer_buffer_bytes = viewer_buffer_bytes
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/live/sse. What can be refused is refused before the stream begins."""
-        if self._health.draining:
-            raise ShuttingDown
+        self._connections.admit()
         origin = request.headers.get("Origin")
         key = await self._auth.find(key_of(request))
         key.require(Role.READ, origin)

@@ -49,14 +49,17 @@ LAYERS = """
     ingest live sse stats page_views verify pages examples listener partitions
     connections topics history
     operations
-    auth batcher hub edge
+    batcher hub edge
+    limits
+    auth
     feed items_topic pointers totals_topic
     log_topic
     topic
     publisher viewer totals keys
     store service_role
     database emf events local_aws probe
-    config ecs errors frames health item local logs loops metrics protocols workers sql __init__
+    config
+    address ecs errors frames health item local logs loops metrics protocols workers sql __init__
 """
 LAYER = {name: n for n, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}
 

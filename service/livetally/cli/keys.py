@@ -33,6 +33,9 @@ def add(commands: Any) -> None:
         metavar="https://…",
         help="a page's origin that may use this write key; may be given several times",
     )
+    command.add_argument(
+        "--rate", type=int, metavar="N", help="events a second that it may send; else any number"
+    )
     command = add_command(subcommands, "list", _list, "show keys (not their secrets)")
     command.add_argument("--project", help="of this project only")
     command = add_command(subcommands, "revoke", _revoke, "end a key, everywhere within 5 s")
@@ -62,7 +65,12 @@ def _create(arguments: argparse.Namespace) -> int:
         async with _database() as database:
             role = keys.Role(arguments.role)
             return await keys.create(
-                database, arguments.project, role, arguments.name, arguments.origin
+                database,
+                arguments.project,
+                role,
+                arguments.name,
+                arguments.origin,
+                arguments.rate,
             )
 
     with plainly_refused():
@@ -82,8 +90,14 @@ def _list(arguments: argparse.Namespace) -> int:
         rows = asyncio.run(list_all())
     for key in rows:
         state = f"revoked {key['revoked_at']:%Y-%m-%d}" if key["revoked_at"] else "live"
-        print(key["project"], key["name"], key["role"], state, *key["origins"], sep="\t")
+        print(
+            key["project"], key["name"], key["role"], state, *key["origins"], *_rate(key), sep="\t"
+        )
     return 0
+
+
+def _rate(key: dict[str, Any]) -> list[str]:
+    return [f"{key['rate']}/s"] if key["rate"] else []
 
 
 def _revoke(arguments: argparse.Namespace) -> int:

@@ -66,7 +66,7 @@ class Cable:
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """GET /v1/events/cable. A bad key is told after the handshake: pages can't see a status."""
         socket = await accept(
-            request, CableSocket, self._health, self._viewer_buffer_bytes, (SUBPROTOCOL,)
+            request, CableSocket, self._connections, self._viewer_buffer_bytes, (SUBPROTOCOL,)
         )
         self._connections.join(socket)
         try:

@@ -101,7 +101,7 @@ class Collector:
         parsed = check([message(event)], key.project)
         if parsed.rejected:
             raise Invalid(problem("body", (), parsed.rejected[0].message, "value_error"))
-        await self._batcher.take(parsed)
+        await self._batcher.take(parsed, key)
         return json_response({"message": "Received"})
 
     async def _total(self, request: web.Request, type_: str, name: str) -> web.Response:

@@ -103,7 +103,7 @@ class OlderPaths:
             case Shape.COLOUR:
                 return _answer_colour(await self._store(key, as_native(body)))
         parsed = parse(body, key.project, ndjson=is_ndjson(request), translate=as_native)
-        return answer(await self._batcher.take(parsed), request)
+        return answer(await self._batcher.take(parsed, key), request)
 
     async def take_rails(self, request: web.Request, key: Key, body: bytes) -> web.Response:
         """POST /v2/events and /v3/events: format 2 only."""
@@ -120,7 +120,7 @@ class OlderPaths:
         return web.Response(status=204)
 
     async def _store(self, key: Key, event: bytes) -> Result:
-        return await self._batcher.take(parse(event, key.project))
+        return await self._batcher.take(parse(event, key.project), key)
 
 
 def _answer_colour(result: Result) -> web.Response:

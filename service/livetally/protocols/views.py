@@ -24,7 +24,7 @@ from typing import Annotated, Any, cast
 import msgspec
 from msgspec import Meta
 
-from ..auth import Auth
+from ..auth import Auth, Key
 from ..batcher import Batcher
 from ..config import MAX_SUBSCRIPTIONS
 from ..connections import Connections
@@ -155,20 +155,18 @@ class Views:
         if parsed.rejected:  # one is as bad as all: a view is counted whole or not at all
             raise Unprocessable(parsed.rejected[0].message)
         if view.article_id:
-            await self._take_and_show(socket, key.project, view.article_id, parsed)
+            await self._take_and_show(socket, key, view.article_id, parsed)
         else:
-            await self._batcher.take(parsed)
+            await self._batcher.take(parsed, key)
 
-    async def _take_and_show(
-        self, socket: Socket, project: int, article: str, parsed: Parsed
-    ) -> None:
+    async def _take_and_show(self, socket: Socket, key: Key, article: str, parsed: Parsed) -> None:
         """Its sender hears nothing of the article until its own view is counted, and then once."""
         is_new = article not in socket.subscriptions
-        subscription = await self._subscription(socket, project, article)
+        subscription = await self._subscription(socket, key.project, article)
         topic = cast(CountsTopic, subscription.topic)
         topic.hold(subscription)
         try:
-            await self._batcher.take(parsed)
+            await self._batcher.take(parsed, key)
         except BaseException:
             if is_new:
                 self._connections.unsubscribe(socket, article)

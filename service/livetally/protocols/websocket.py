@@ -9,9 +9,7 @@ from aiohttp import WSMsgType, web
 
 from ..config import MAX_BODY_BYTES
 from ..connections import CLOSE_TIMEOUT_S, Connection, Connections
-from ..errors import ShuttingDown
 from ..frames import WEBSOCKET_PING, websocket_text
-from ..health import Health
 from ..viewer import Viewer
 
 
@@ -46,13 +44,13 @@ S = TypeVar("S", bound=Socket)
 async def accept(
     request: web.Request,
     make: Callable[[web.WebSocketResponse, Viewer, str | None], S],
-    health: Health,
+    connections: Connections,
     buffer_bytes: int,
     subprotocols: tuple[str, ...] = (),
 ) -> S:
-    """Shake hands. Raises ShuttingDown, or ConnectionResetError if the client has gone."""
-    if health.draining:
-        raise ShuttingDown
+    """Shake hands. Raises ShuttingDown, TooManyConnections, or ConnectionResetError if the client
+    has gone."""
+    connections.admit()
     response = web.WebSocketResponse(
         protocols=subprotocols,
         autoping=False,

@@ -26,7 +26,6 @@ from ..errors import (
     UnknownKey,
 )
 from ..frames import websocket_text
-from ..health import Health
 from .item_socket import ItemSocket
 from .views import Views
 from .websocket import Socket, accept, native, texts
@@ -50,7 +49,6 @@ class Dispatcher:
         self,
         auth: Auth,
         connections: Connections,
-        health: Health,
         items: ItemSocket,
         views: Views,
         colour: Colour,
@@ -58,7 +56,6 @@ class Dispatcher:
     ) -> None:
         self._auth = auth
         self._connections = connections
-        self._health = health
         self._items = items
         self._views = views
         self._colour = colour
@@ -68,7 +65,7 @@ class Dispatcher:
         """GET /ws. What can be refused is refused before the handshake."""
         key = await self._auth.find_given(request)
         items = await self._items.asked(request, key)
-        socket = await accept(request, Socket, self._health, self._viewer_buffer_bytes)
+        socket = await accept(request, Socket, self._connections, self._viewer_buffer_bytes)
         socket.viewer.wire = wire
         self._connections.join(socket)
         try:

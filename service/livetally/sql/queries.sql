@@ -1,10 +1,10 @@
 -- name: key_by_hash
-SELECT k.id, k.project, p.name AS project_name, k.name, k.role, k.hash, k.origins
+SELECT k.id, k.project, p.name AS project_name, k.name, k.role, k.hash, k.origins, k.rate
 FROM keys k JOIN projects p ON p.id = k.project
 WHERE k.hash = $1 AND k.revoked_at IS NULL;
 
 -- name: keys_by_origin
-SELECT k.id, k.project, p.name AS project_name, k.name, k.role, k.hash, k.origins
+SELECT k.id, k.project, p.name AS project_name, k.name, k.role, k.hash, k.origins, k.rate
 FROM keys k JOIN projects p ON p.id = k.project
 WHERE $1 = ANY(k.origins) AND k.role = 'write' AND k.revoked_at IS NULL
 ORDER BY k.id;
@@ -13,13 +13,13 @@ ORDER BY k.id;
 INSERT INTO projects (name) VALUES ($1) ON CONFLICT (name) DO NOTHING;
 
 -- name: create_key
-INSERT INTO keys (project, name, role, hash, origins)
-SELECT p.id, $2, $3, $4, $5 FROM projects p WHERE p.name = $1
+INSERT INTO keys (project, name, role, hash, origins, rate)
+SELECT p.id, $2, $3, $4, $5, $6 FROM projects p WHERE p.name = $1
 ON CONFLICT (project, name) WHERE revoked_at IS NULL DO NOTHING
 RETURNING id;
 
 -- name: list_keys
-SELECT p.name AS project, k.name, k.role, k.origins, k.created_at, k.revoked_at
+SELECT p.name AS project, k.name, k.role, k.origins, k.rate, k.created_at, k.revoked_at
 FROM keys k JOIN projects p ON p.id = k.project
 WHERE $1::text IS NULL OR p.name = $1
 ORDER BY p.name, k.created_at, k.id;

@@ -1,0 +1,266 @@
+"""Limits: what a key may send and an address may ask, whoever in the installation it reaches."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import aiohttp
+import pytest
+from conftest import Process, Service, make_keys, serving
+from redis.asyncio import Redis
+
+from livetally import keys
+from livetally.database import Database
+from livetally.keys import Role
+
+RATE = 50
+
+
+async def limited_key(
+    database_url: str, rate: int, role: Role = Role.READ_WRITE, name: str = "limited"
+) -> str:
+    database = Database(database_url, 2)
+    await database.open()
+    try:
+        return await keys.create(database, "demo", role, name, rate=rate)
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+async def key(service: Service) -> str:
+    return await limited_key(service.database_url, 1)
+
+
+def click(n: int = 1) -> list[dict[str, str]]:
+    return [{"type": "click", "subject": "red"}] * n
+
+
+async def test_a_key_may_send_what_it_may(service: Service, key: str) -> None:
+    """One a second: the second one is refused, says when to come back, and then is taken."""
+    headers = {"x-api-key": key}
+    async with aiohttp.ClientSession(service.url, headers=headers) as session:
+        first = await session.post("/v1/events", json=click()[0])
+        second = await session.post("/v1/events", json=click()[0])
+        assert (first.status, second.status) == (200, 429)
+        assert (await second.json())["error"]["code"] == "rate_limited"
+        assert "1 events a second" in (await second.json())["error"]["message"]
+        assert second.headers["Access-Control-Allow-Origin"] == "*"
+        await asyncio.sleep(int(second.headers["Retry-After"]))
+        third = await session.post("/v1/events", json=click()[0])
+        assert third.status == 200
+    assert (await service.stats(type="click"))["total"] == 2
+
+
+async def test_other_keys_are_not_held_up(service: Service, key: str) -> None:
+    headers = {"x-api-key": key}
+    async with aiohttp.ClientSession(service.url, headers=headers) as session:
+        assert [(await session.post("/v1/events", json=click()[0])).status for _ in range(3)] == [
+            200,
+            429,
+            429,
+        ]
+    status, _ = await service.post(click(100))
+    assert status == 200
+
+
+async def test_a_large_request_is_paid_off(service: Service, database_url: str) -> None:
+    """A request is let in whole or not at all; what it cost more than was left is waited for."""
+    key = await limited_key(database_url, 10, name="ten")
+    headers = {"x-api-key": key}
+    async with aiohttp.ClientSession(service.url, headers=headers) as session:
+        assert (await session.post("/v1/events", json=click(40))).status == 200
+        refused = await session.post("/v1/events", json=click()[0])
+        assert refused.status == 429
+        assert 1 <= int(refused.headers["Retry-After"]) <= 4
+    assert (await service.stats(type="click"))["total"] == 40
+
+
+async def send_colour(session: aiohttp.ClientSession) -> int:
+    return (await session.post("/v1/events", json={"action": "click", "color": "red"})).status
+
+
+async def send_rails(session: aiohttp.ClientSession) -> int:
+    form = {"action_color[action_name]": "click", "action_color[color_name]": "red"}
+    return (await session.post("/v2/events", data=form)).status
+
+
+async def send_mixed(session: aiohttp.ClientSession) -> int:
+    mixed = [{"action": "click", "color": "red"}, *click()]
+    return (await session.post("/v1/events", json=mixed)).status
+
+
+async def send_button(session: aiohttp.ClientSession) -> int:
+    key = session.headers["x-api-key"]
+    event = {"session_id": "s", "button_id": "b"}
+    headers = {"Authorization": aiohttp.encode_basic_auth("demo", key)}
+    return (await session.post("/button/click", json=event, headers=headers)).status
+
+
+async def put_item(session: aiohttp.ClientSession) -> int:
+    return (await session.put("/v1/items/van/1", json={"lat": 1})).status
+
+
+async def delete_item(session: aiohttp.ClientSession) -> int:
+    status = (await session.delete("/v1/items/van/1")).status
+    return 200 if status == 404 else status
+
+
+@pytest.mark.parametrize(
+    "send", [send_colour, send_rails, send_mixed, send_button, put_item, delete_item]
+)
+async def test_every_way_in_is_limited(
+    send: Callable[[aiohttp.ClientSession], "asyncio.Future[int]"], service: Service, key: str
+) -> None:
+    headers = {"x-api-key": key}
+    async with aiohttp.ClientSession(service.url, headers=headers) as session:
+        assert await send(session) in (200, 204)
+        assert await send(session) == 429
+
+
+async def test_tracking_over_a_websocket_is_limited(service: Service, key: str) -> None:
+    async with service.live(key) as live:
+        await live.send(type="track", ref=1, events=click())
+        assert (await live.receive())["type"] == "ack"
+        await live.send(type="track", ref=2, events=click())
+        refused = await live.receive()
+    assert (refused["code"], refused["ref"]) == ("rate_limited", 2)
+    assert refused["retry_after_s"] == 1
+
+
+async def test_page_views_over_a_websocket_are_limited(service: Service, key: str) -> None:
+    """Format 3 says so in words."""
+    async with (
+        aiohttp.ClientSession(service.url) as session,
+        session.ws_connect(f"/ws?api_key={key}") as socket,
+    ):
+        view = {"message": "views", "articleId": "a", "articleTitle": "T"}
+        await socket.send_json(view)
+        assert (await socket.receive_json())["totalViews"] == 1
+        await socket.send_json(view)
+        heard = [(await socket.receive()).data for _ in range(2)]  # the counts, as they are, too
+    assert any("events a second" in each for each in heard)
+
+
+@pytest.fixture
+async def two(spawn: Callable[..., Process], database_url: str) -> tuple[list[Process], str]:
+    """Two processes, and a key of `RATE`."""
+    await make_keys(database_url)
+    key = await limited_key(database_url, RATE)
+    return [each.wait_ready() for each in [spawn(), spawn()]], key
+
+
+async def flood(processes: list[Process], key: str, seconds: float) -> int:
+    """How many of many more events than may be are taken, sent to all processes at once."""
+    headers = {"x-api-key": key}
+    until = time.monotonic() + seconds
+    taken = 0
+
+    async def send(session: aiohttp.ClientSession, url: str) -> None:
+        nonlocal taken
+        while time.monotonic() < until:
+            async with session.post(f"{url}/v1/events", json=click()[0]) as answer:
+                assert answer.status in (200, 429)
+                taken += answer.status == 200
+
+    async with aiohttp.ClientSession(headers=headers) as session:
+        await asyncio.gather(*(send(session, each.url) for each in processes * 4))
+    return taken
+
+
+async def test_processes_share_a_limit(two: tuple[list[Process], str]) -> None:
+    """Together they take the key's rate, and one second's worth that was saved up, within 10 %."""
+    processes, key = two
+    began = time.monotonic()
+    taken = await flood(processes, key, 4)
+    allowed = RATE * (time.monotonic() - began + 1)
+    assert 0.9 * RATE * 5 <= taken <= 1.1 * allowed
+
+
+async def test_without_redis_a_limit_holds_in_each_process(
+    database_url: str, redis_url: str
+) -> None:
+    """Nothing waits for a Redis that is away, and no process lets more in than the limit."""
+    made = await make_keys(database_url)
+    key = await limited_key(database_url, RATE)
+    nowhere = "redis://127.0.0.1:1"
+    async with (
+        serving(database_url, nowhere, made) as service,
+        aiohttp.ClientSession(service.url, headers={"x-api-key": key}) as session,
+    ):
+        began = time.monotonic()
+        statuses = [
+            (await session.post("/v1/events", json=click()[0])).status for _ in range(3 * RATE)
+        ]
+        took = time.monotonic() - began
+    assert RATE <= statuses.count(200) <= RATE * (took + 1) + 1
+    assert statuses[:RATE] == [200] * RATE
+
+
+async def test_an_address_may_ask_so_often(database_url: str, redis_url: str) -> None:
+    """Each client behind the proxy has its own limit; a header that it made up gets it no other."""
+    async with (
+        serving(
+            database_url, redis_url, await make_keys(database_url),
+            address_rate=2, trusted_proxies="127.0.0.0/8",
+        ) as service,
+        aiohttp.ClientSession(service.url) as session,
+    ):  # fmt: skip
+
+        async def ask(heard: str) -> int:
+            headers = {"X-Forwarded-For": heard}
+            return (await session.get("/v1/stats?type=a", headers=headers)).status
+
+        assert [await ask("192.0.2.1") for _ in range(4)] == [401, 401, 429, 429]
+        assert await ask("198.51.100.9, 192.0.2.1") == 429
+        assert await ask("192.0.2.2") == 401
+        assert [await ask(f"2001:db8::{n}") for n in range(4)] == [401, 401, 429, 429]
+        assert [(await session.get("/healthz")).status for _ in range(5)] == [200] * 5
+
+
+async def test_a_header_is_not_believed_without_a_trusted_proxy(
+    database_url: str, redis_url: str
+) -> None:
+    async with (
+        serving(database_url, redis_url, await make_keys(database_url), address_rate=2) as service,
+        aiohttp.ClientSession(service.url) as session,
+    ):
+        statuses = [
+            (await session.get("/v1/types", headers={"X-Forwarded-For": f"192.0.2.{n}"})).status
+            for n in range(4)
+        ]
+    assert statuses == [401, 401, 429, 429]
+
+
+async def test_connections_have_a_cap(database_url: str, redis_url: str) -> None:
+    """One more than the cap is refused before the handshake; when one leaves there is room."""
+    made = await make_keys(database_url)
+    async with (
+        serving(database_url, redis_url, made, max_connections=2) as service,
+        service.live(made[Role.READ]),
+        service.live(made[Role.READ]) as last,
+        aiohttp.ClientSession(service.url) as session,
+    ):
+        for path in ("/v1/live", "/ws", "/v1/events/cable"):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await session.ws_connect(path)
+            assert refused.value.status == 503
+            assert refused.value.headers is not None
+            assert refused.value.headers["Retry-After"] == "1"
+        await last.socket.close()
+        async with service.live(made[Role.READ]) as live:
+            assert (await live.subscribe(1, {"totals": "click"}))["type"] == "snapshot"
+
+
+async def test_buckets_leave_nothing_in_redis(service: Service, key: str, redis_url: str) -> None:
+    """A bucket that is full again is forgotten."""
+    headers = {"x-api-key": key}
+    async with (
+        aiohttp.ClientSession(service.url, headers=headers) as session,
+        Redis.from_url(redis_url) as redis,
+    ):
+        assert (await session.post("/v1/events", json=click()[0])).status == 200
+        names = await redis.keys("livetally:limit:key:*")
+        assert names
+        for name in names:
+            assert 0 < await redis.pttl(name) <= 3_000
