@@ -149,16 +149,13 @@ class TooManySubscriptions(LivetallyError):
 
 
 class RateLimited(LivetallyError):
-    """More comes than is allowed."""
+    """More comes than is allowed: send the rest again later."""
 
     status = 429
     code = "rate_limited"
 
-    def __init__(self, rate: int, whose: str, wait_s: float) -> None:
-        what = "events" if whose == "key" else "requests"
-        super().__init__(
-            f"This {whose} may send {rate:,} {what} a second: send the rest again later."
-        )
+    def __init__(self, message: str | None = None, wait_s: float = 0) -> None:
+        super().__init__(message)
         self.retry_after_s = max(1, math.ceil(wait_s))
 
 

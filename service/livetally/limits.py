@@ -97,7 +97,11 @@ class Limits:
                     await self._fill(name, bucket, rate, n)
         if bucket.tokens <= 0:
             self._metrics.rate_limited.labels(whose).inc()
-            raise RateLimited(rate, whose, bucket.wait_until - time.monotonic())
+            what = "events" if whose == "key" else "requests"
+            raise RateLimited(
+                f"This {whose} may send {rate:,} {what} a second: send the rest again later.",
+                bucket.wait_until - time.monotonic(),
+            )
         bucket.tokens -= n
 
     def _bucket(self, name: str) -> _Bucket:
