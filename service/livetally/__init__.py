@@ -49,6 +49,7 @@ Behind the scenes, `livetally worker` (workers/):
     records       a JSON text: event, item, or a device's report?
     intake        from there to the batcher, however long Postgres is away
     refusals      why messages were refused, for later
+    dead_letters  what ended there, and its second chance     -> queue_admin
     aws           clients, and failures by cause    aws_setup   makes queue, topic and bucket
     archive       events out: to Parquet, each once             -> ledger, parquet, manifest
     objects       where an archive is                           -> bucket, directory

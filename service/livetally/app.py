@@ -40,10 +40,13 @@ from .protocols.results import Results
 from .protocols.views import Views
 from .protocols.ws import Dispatcher
 from .publisher import Change, ItemsChanged, Publisher, changes, connect_redis
+from .queue_admin import QueueAdmin
 from .sse import ServerSentEvents
 from .stats import Stats
 from .store import Committed, Store
 from .verify import Verify
+from .workers.dead_letters import DeadLetters
+from .workers.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +128,9 @@ def create_app(
         colour_socket,
         config.viewer_buffer_bytes,
     )
+    refusals = Refusals(database)
+    dead_letters = DeadLetters(config.queue_url, config.dead_letter_queue_url, refusals)
+    queue_admin = QueueAdmin(auth, dead_letters, refusals)
     verify = Verify(auth, database, hub)
     pages = Pages(config.pages_dir, auth, config.page_write_key, config.page_read_key)
     examples = Examples(login or Login())
@@ -157,6 +163,7 @@ def create_app(
             web.get("/{version:v[23]}/events/cable", cable.handle),
             web.get("/ws", older.handle),
             *collector.routes(),
+            *queue_admin.routes(),
             *Operations(health, metrics, database).routes(),
             web.get("/", hello_or(pages.page("index"))),
             web.get("/page.json", pages.page_json),

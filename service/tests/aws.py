@@ -1,16 +1,20 @@
 """What tests of the queue stand on: moto's server, a queue with its dead letters, a bucket."""
 
 import asyncio
+import contextlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import boto3
-from botocore.config import Config
+import botocore.config
+from aiohttp import web
 
+from livetally.config import Config
 from livetally.local_aws import LocalAws
-from livetally.workers import aws_setup
+from livetally.serve import listen, make_runner
+from livetally.workers import aws_setup, worker
 
 
 class Account:
@@ -19,7 +23,9 @@ class Account:
     def __init__(self, server: LocalAws, made: aws_setup.Made) -> None:
         self.server = server
         self.made = made
-        config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
+        config = botocore.config.Config(
+            s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}
+        )
         options: dict[str, Any] = {
             "endpoint_url": server.url,
             "region_name": "us-east-1",
@@ -95,3 +101,28 @@ def make_account(server: LocalAws, name: str, **options: int) -> Account:
 
 def ndjson(records: Iterable[object]) -> bytes:
     return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
+@contextlib.asynccontextmanager
+async def working(
+    account: Account, database_url: str, redis_url: str, **settings: Any
+) -> AsyncIterator[str]:
+    """A worker on the account's queue, in this loop; gives its address."""
+    config = Config(
+        database_url=database_url,
+        redis_url=redis_url,
+        **{
+            "queue_url": account.made.queue_url,
+            "dead_letter_queue_url": account.made.dead_letter_queue_url,
+            "queue_project": "demo",
+            **settings,
+        },
+    )
+    sock = listen("127.0.0.1", 0)
+    runner = make_runner(worker.create_worker(config, frozenset({"queue"})))
+    await runner.setup()
+    await web.SockSite(runner, sock).start()
+    try:
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+    finally:
+        await runner.cleanup()

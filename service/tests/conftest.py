@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import aiohttp
 import psycopg
 import pytest
 from aiohttp import web
-from aws import Account, make_account
+from aws import Account, make_account, working
 
 from livetally import keys
 from livetally.app import create_app
@@ -34,6 +34,7 @@ from livetally.keys import Role
 from livetally.local import LocalPostgres, LocalRedis
 from livetally.local_aws import LocalAws
 from livetally.serve import listen, make_runner
+from livetally.workers import aws
 
 TEMPLATE = "template_livetally"
 _numbers = itertools.count(1)
@@ -75,7 +76,26 @@ def account(aws_server: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Account:
     2 s and are dead after 2 receives."""
     for name, value in aws_server.environ.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(aws, "LONG_POLL_S", 1)
     return make_account(aws_server, f"test-{next(_numbers)}", visibility_s=2, receives=2)
+
+
+@pytest.fixture
+async def demo_keys(database_url: str) -> dict[Role, str]:
+    return await make_keys(database_url)
+
+
+@pytest.fixture
+async def work(
+    account: Account, database_url: str, redis_url: str, demo_keys: object
+) -> Callable[..., Awaitable[None]]:
+    """work(queue_project="") has a worker work until the queue is empty."""
+
+    async def work(**settings: Any) -> None:
+        async with working(account, database_url, redis_url, **settings):
+            await account.until_empty()
+
+    return work
 
 
 @pytest.fixture

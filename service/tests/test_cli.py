@@ -44,11 +44,13 @@ def run(redis_url: str) -> Run:
 
 COMMANDS = {
     (): {
-        *("serve", "worker", "migrate", "health", "keys", "demo"),
+        *("serve", "worker", "replay", "aws-setup", "migrate", "health", "keys", "demo"),
         *("send", "tail", "put", "stats", "simulate"),
     },
     ("serve",): {"--workers"},
     ("worker",): {"--queue"},
+    ("replay",): {"--list", "--show", "--all", "--dry-run", "--limit"},
+    ("aws-setup",): {"--queue", "--topic", "--bucket", "--inbox", "--visibility-s", "--receives"},
     ("migrate",): set(),
     ("health",): {"--path", "--timeout"},
     ("keys",): {"create", "list", "revoke"},

@@ -2,65 +2,18 @@
 ends with the dead letters, with its reason."""
 
 import base64
-import contextlib
 import gzip
 import io
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import web
 from aws import Account, ndjson
 from conftest import make_keys, query, totals_in
 
-from livetally.config import Config
 from livetally.keys import Role
-from livetally.serve import listen, make_runner
-from livetally.workers import worker
 
 RED = {"type": "click", "subject": "red"}
-
-
-@contextlib.asynccontextmanager
-async def working(
-    account: Account, database_url: str, redis_url: str, **settings: Any
-) -> AsyncIterator[str]:
-    """A worker on the account's queue, in this loop; gives its address."""
-    config = Config(
-        database_url=database_url,
-        redis_url=redis_url,
-        **{
-            "queue_url": account.made.queue_url,
-            "dead_letter_queue_url": account.made.dead_letter_queue_url,
-            "queue_project": "demo",
-            **settings,
-        },
-    )
-    sock = listen("127.0.0.1", 0)
-    runner = make_runner(worker.create_worker(config, frozenset({"queue"})))
-    await runner.setup()
-    await web.SockSite(runner, sock).start()
-    try:
-        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-    finally:
-        await runner.cleanup()
-
-
-@pytest.fixture
-async def keys(database_url: str) -> dict[Role, str]:
-    return await make_keys(database_url)
-
-
-@pytest.fixture
-async def run(account: Account, database_url: str, redis_url: str, keys: object) -> Any:
-    """run() works until the queue is empty."""
-
-    async def run(**settings: Any) -> None:
-        async with working(account, database_url, redis_url, **settings):
-            await account.until_empty()
-
-    return run
 
 
 def items_in(database_url: str) -> dict[tuple[str, str], Any]:
@@ -75,14 +28,14 @@ def refusals_in(database_url: str) -> list[tuple[int, str]]:
 
 
 async def test_a_message_is_an_event_an_array_or_lines(
-    account: Account, database_url: str, run: Any
+    account: Account, database_url: str, work: Any
 ) -> None:
     """Direct messages count; those that are done are deleted, and the s3:TestEvent is no event."""
     account.send(RED)
     account.send([RED, RED | {"subject": "blue"}])
     account.send(ndjson([RED, RED]).decode())
     account.send(base64.b64encode(json.dumps(RED).encode()).decode())
-    await run()
+    await work()
     assert totals_in(database_url) == {"": 6, "red": 5, "blue": 1}
     assert account.dead() == []
     assert refusals_in(database_url) == []
@@ -90,7 +43,7 @@ async def test_a_message_is_an_event_an_array_or_lines(
 
 @pytest.mark.parametrize("raw", ["false", "true"])
 async def test_what_a_topic_delivers(
-    account: Account, database_url: str, run: Any, keys: dict[Role, str], raw: str
+    account: Account, database_url: str, work: Any, demo_keys: dict[Role, str], raw: str
 ) -> None:
     """An SNS envelope is opened, its attributes count like the message's own, and the two copies
     that SNS may deliver of one notice are one event. Raw delivery has no envelope."""
@@ -102,7 +55,7 @@ async def test_what_a_topic_delivers(
         AttributeName="RawMessageDelivery",
         AttributeValue=raw,
     )
-    attribute = {"DataType": "String", "StringValue": keys[Role.WRITE]}
+    attribute = {"DataType": "String", "StringValue": demo_keys[Role.WRITE]}
     account.sns.publish(
         TopicArn=account.made.topic_arn,
         Message=json.dumps(RED),
@@ -112,7 +65,7 @@ async def test_what_a_topic_delivers(
         # The bucket's test event is there too.
         bodies = [each["Body"] for each in peek(account, 2)]
         account.send(next(body for body in bodies if "TopicArn" in body))
-    await run(queue_project="")
+    await work(queue_project="")
     assert totals_in(database_url) == {"": 1, "red": 1}
 
 
@@ -135,7 +88,7 @@ def packed(*parts: bytes) -> bytes:
 
 
 async def test_an_object_is_read_line_by_line(
-    account: Account, database_url: str, run: Any
+    account: Account, database_url: str, work: Any
 ) -> None:
     """What the bucket tells of is read, plain or packed, under any name; what lies elsewhere, or
     was deleted, is not."""
@@ -145,13 +98,13 @@ async def test_an_object_is_read_line_by_line(
     account.put("inbox/crlf", json.dumps(RED).encode() + b"\r\n\r\n")
     account.put("inbox/packed", packed(ndjson([RED] * 2_500), b"", ndjson([RED] * 2)) + b"\0" * 99)
     account.put("elsewhere/a", ndjson([RED] * 7))
-    await run()
+    await work()
     assert totals_in(database_url)[""] == 3 + 1 + 1 + 2_502
     assert account.dead() == []
 
 
 async def test_the_same_object_counts_once_its_next_version_anew(
-    account: Account, database_url: str, run: Any
+    account: Account, database_url: str, work: Any
 ) -> None:
     """Told of twice, straight and through the topic, an object's lines count once; what is written
     in its place counts anew."""
@@ -159,20 +112,20 @@ async def test_the_same_object_counts_once_its_next_version_anew(
     body = next(each["Body"] for each in peek(account, 2) if "Records" in each["Body"])
     account.send(body)
     account.sns.publish(TopicArn=account.made.topic_arn, Message=body)
-    await run()
+    await work()
     assert totals_in(database_url)[""] == 2
     account.put("inbox/a", ndjson([RED, RED, RED]))
-    await run()
+    await work()
     assert totals_in(database_url)[""] == 5
 
 
-async def test_items_and_devices(account: Account, database_url: str, run: Any) -> None:
+async def test_items_and_devices(account: Account, database_url: str, work: Any) -> None:
     """An item is stored; a device's report becomes the item that is named like its id."""
     account.send({"key": "price", "id": "a", "value": {"eur": 1}})
     report = {"device_id": "truck-7", "position": {"lat": 41.40, "lon": 2.2}, "sensors": {"t": 4}}
     account.send(report | {"clientId": "mqtt-1"})
     account.put("inbox/reports", b'{"vehicleId":7,"lat":41.40}\n{"vehicleId":7,"lat":41.50}\n')
-    await run()
+    await work()
     rest = {name: value for name, value in report.items() if name != "device_id"}
     assert items_in(database_url) == {
         ("price", "a"): {"eur": 1},
@@ -181,13 +134,13 @@ async def test_items_and_devices(account: Account, database_url: str, run: Any) 
     }
 
 
-async def test_an_item_never_goes_back(account: Account, database_url: str, run: Any) -> None:
+async def test_an_item_never_goes_back(account: Account, database_url: str, work: Any) -> None:
     """A message that comes late or twice doesn't undo what was sent after it."""
     old = account.send({"key": "price", "id": "a", "value": 1})
     account.send({"key": "price", "id": "a", "value": 2})
-    await run()
+    await work()
     account.send({"key": "price", "id": "a", "value": 1}, **replayed(old))
-    await run()
+    await work()
     assert items_in(database_url) == {("price", "a"): 2}
     assert query(database_url, "SELECT version FROM items")[0][0] in (1, 2)
 
@@ -196,9 +149,7 @@ def replayed(id: str, sent_ms: int = 1) -> dict[str, str]:
     return {"livetally-message-id": id, "livetally-sent-ms": str(sent_ms)}
 
 
-async def test_keys_are_checked(
-    account: Account, database_url: str, run: Any, keys: dict[Role, str]
-) -> None:
+async def test_keys_are_checked(account: Account, database_url: str, work: Any) -> None:
     """A key decides the project and must be allowed to write; without one it is the queue's own
     project, and no other can be named."""
     other = await make_keys(database_url, "other")
@@ -211,7 +162,7 @@ async def test_keys_are_checked(
         account.send(RED, api_key="lt_write_nobodys"),
         account.send(RED, project="other"),
     ]
-    await run()
+    await work()
     assert totals_in(database_url)[""] == 1
     ((id,),) = query(database_url, "SELECT id FROM projects WHERE name = 'other'")
     assert totals_in(database_url, project=id)[""] == 2
@@ -221,7 +172,7 @@ async def test_keys_are_checked(
 
 
 async def test_bad_messages_are_the_dead_letters(
-    account: Account, database_url: str, run: Any
+    account: Account, database_url: str, work: Any
 ) -> None:
     """What is no event is refused, recorded with its reason, and ends in the dead-letter queue; of
     an array the good ones count, once, and the whole is kept."""
@@ -235,7 +186,7 @@ async def test_bad_messages_are_the_dead_letters(
         account.send({"type": "click", "subject": "\0"}),
     ]
     account.send(RED)
-    await run()
+    await work()
     assert totals_in(database_url)[""] == 3
     assert sorted(each["MessageId"] for each in account.dead()) == sorted(bad)
     rows = query(
@@ -250,7 +201,7 @@ async def test_bad_messages_are_the_dead_letters(
 
 
 async def test_a_bad_line_does_not_stop_the_others(
-    account: Account, database_url: str, run: Any, caplog: pytest.LogCaptureFixture
+    account: Account, database_url: str, work: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The good lines of an object count, the bad ones are recorded by number and said in the log;
     the message is done. An object without a good line is refused."""
@@ -260,7 +211,7 @@ async def test_a_bad_line_does_not_stop_the_others(
     account.put("inbox/some", b"\n".join(lines))
     account.put("inbox/image", b"\x89PNG\r\n\x1a\n" * 10)
     account.put("inbox/cut", gzip.compress(ndjson([RED] * 4))[:-9])
-    await run()
+    await work()
     assert totals_in(database_url)[""] == 3 + 4
     dead = [
         json.loads(each["Body"])["Records"][0]["s3"]["object"]["key"] for each in account.dead()
@@ -275,21 +226,21 @@ async def test_a_bad_line_does_not_stop_the_others(
     assert ("malformed_object",) in query(database_url, "SELECT cause FROM queue_refusals")
 
 
-async def test_an_object_that_is_gone(account: Account, database_url: str, run: Any) -> None:
+async def test_an_object_that_is_gone(account: Account, database_url: str, work: Any) -> None:
     """An object that was deleted or replaced before it was read can't be counted: its message is
     kept, with the reason, and the new version is counted by its own message."""
     account.put("inbox/deleted", ndjson([RED]))
     account.s3.delete_object(Bucket=account.made.bucket, Key="inbox/deleted")
     account.put("inbox/replaced", ndjson([RED]))
     account.put("inbox/replaced", ndjson([RED, RED]))
-    await run()
+    await work()
     assert totals_in(database_url)[""] == 2
     assert {cause for _, cause in refusals_in(database_url)} == {"object_missing", "object_changed"}
     assert len(account.dead()) == 2
 
 
 async def test_hostile_lines_stay_within_bounds(
-    account: Account, database_url: str, run: Any
+    account: Account, database_url: str, work: Any
 ) -> None:
     """A line without an end, a bomb of a thousand to one, and deep nesting are refused by number;
     what stands beside them counts."""
@@ -301,7 +252,7 @@ async def test_hostile_lines_stay_within_bounds(
         file.write(b"\n" + b"[" * 500_000 + b"\n" + b"\n" * 3_000_000)
         file.write(ndjson([RED]))
     account.put("inbox/bomb", bomb.getvalue())
-    await run()
+    await work()
     assert totals_in(database_url)[""] == 2
     assert refusals_in(database_url) == [
         (0, "refused_in_part"),

@@ -16,7 +16,7 @@ PACKAGE = Path(livetally.__file__).parent
 LAYERS = """
     __main__
     cli
-    cli.keys cli.worker cli.put cli.send cli.simulate cli.stats cli.tail
+    cli.aws cli.keys cli.replay cli.worker cli.put cli.send cli.simulate cli.stats cli.tail
     cli.remote cli.server
     cli.command
     client
@@ -30,11 +30,11 @@ LAYERS = """
     demo
     serve
     app worker
-    archive queue rollup
+    archive queue queue_admin rollup
     manifest
     ledger objects
     bucket directory parquet schema
-    contents sqs
+    contents dead_letters sqs
     inbox intake refusals
     message records
     aws_setup lines

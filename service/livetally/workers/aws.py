@@ -8,19 +8,15 @@ import re
 from typing import Any, NamedTuple
 
 from aiohttp import ClientError as HttpError
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    NoCredentialsError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+from botocore.exceptions import ConnectionError as NoConnection
 
 from ..config import ConfigError
 
-#: How long a receive may wait for a message. Under `health.SILENCE_S` with the time-out below.
-LONG_POLL_S = 8
+#: How long a receive may wait for a message. Who is told to stop waits for its end.
+LONG_POLL_S = 3
 _CONNECT_TIMEOUT_S = 3
-_READ_TIMEOUT_S = LONG_POLL_S + 3
+_READ_TIMEOUT_S = 10
 
 #: What a call to AWS raises.
 FAILURES = (BotoCoreError, ClientError, HttpError, OSError, TimeoutError)
@@ -58,7 +54,7 @@ def fault(error: Exception) -> Fault:
         return Fault(next(causes, "server_error" if status >= 500 else "other"), code, str(error))
     if isinstance(error, NoCredentialsError):
         return Fault("credentials", "", str(error))
-    if isinstance(error, HTTPClientError | HttpError | OSError | TimeoutError):
+    if isinstance(error, HTTPClientError | NoConnection | HttpError | OSError | TimeoutError):
         return Fault("unreachable", type(error).__name__, str(error) or "no answer in time")
     return Fault("other", type(error).__name__, str(error))
 

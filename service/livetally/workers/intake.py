@@ -28,7 +28,7 @@ from ..health import Health
 from ..keys import Role
 from ..metrics import Metrics
 from ..publisher import ItemsChanged
-from .message import Message
+from .message import SECRET, Message
 from .records import Put, Read, read
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,6 @@ T = TypeVar("T")
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 5.0
-_KEY_ATTRIBUTES = ("x-api-key", "api_key", "api-key")
 _PROJECT_ATTRIBUTE = "project"
 
 
@@ -117,7 +116,7 @@ class Intake:
         Raises MissingKey, UnknownKey, WrongRole or ForeignOrigin.
         """
         attributes = message.attributes
-        given = next((attributes[n] for n in _KEY_ATTRIBUTES if attributes.get(n)), None)
+        given = next((attributes[n] for n in SECRET if attributes.get(n)), None)
         named = attributes.get(_PROJECT_ATTRIBUTE)
         if given is None:
             return await self._own(named)

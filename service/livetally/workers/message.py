@@ -20,6 +20,8 @@ from ..events import NOT_JSON, split
 #: What a replayed message is sent again with: its events must keep their ids, its items their age.
 FIRST_ID = "livetally-message-id"
 FIRST_SENT = "livetally-sent-ms"
+#: Attributes that hold an API key.
+SECRET = ("x-api-key", "api_key", "api-key")
 #: What is asked of SQS with each message.
 ASKED: Mapping[str, Any] = {
     "MessageAttributeNames": ["All"],

@@ -95,7 +95,7 @@ class Queue:
                 await wait(self._room if self._intake.flowing.is_set() else self._intake.flowing, 1)
                 continue
             try:
-                messages = await self._sqs.receive(IN_HAND - len(self._in_hand), self._closing)
+                messages = await self._sqs.receive(IN_HAND - len(self._in_hand))
             except QueueUnavailable as error:
                 self._health.trouble("queue", error.message)
                 await wait(self._closing, _PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
@@ -105,7 +105,10 @@ class Queue:
                 log.info("the queue is there again")
             failures = 0
             self._health.trouble("queue", self._sqs.warning)
-            self._take_in_hand(messages)
+            if self._closing.is_set():
+                await self._sqs.let_go([received(each) for each in messages], 0)
+            else:
+                self._take_in_hand(messages)
 
     def _take_in_hand(self, raw: list[dict[str, Any]]) -> None:
         now = time.time()

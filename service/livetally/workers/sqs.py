@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..errors import QueueUnavailable
-from ..loops import end
 from ..metrics import Metrics
-from .aws import FAILURES, LONG_POLL_S, client, fault
+from . import aws
+from .aws import FAILURES, client, fault
 from .message import ASKED, Message
 
 log = logging.getLogger(__name__)
@@ -57,33 +57,23 @@ class Sqs:
     ) -> None:
         await self._clients.aclose()
 
-    async def receive(self, most: int, closing: asyncio.Event) -> list[dict[str, Any]]:
-        """Some messages; none after a while, or once `closing` is set. Raises QueueUnavailable."""
+    async def receive(self, most: int) -> list[dict[str, Any]]:
+        """Some messages; none after a while. Raises QueueUnavailable.
+
+        Not to be cancelled: what SQS is just sending would be hidden from everybody for a while.
+        """
         if not self._known:
             await self._ask()
-        asking = asyncio.create_task(self._receive(min(most, BATCH)))
-        stopping = asyncio.create_task(closing.wait())
         try:
-            await asyncio.wait([asking, stopping], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-        if not asking.done():
-            await end([asking])  # what it was about to get becomes visible again by itself
-            return []
-        try:
-            messages = asking.result()
+            answer = await self._client.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=min(most, BATCH),
+                WaitTimeSeconds=aws.LONG_POLL_S,
+                **ASKED,
+            )
         except FAILURES as error:
             raise self._failed(error) from None
         self._cause = ""
-        return messages
-
-    async def _receive(self, most: int) -> list[dict[str, Any]]:
-        answer = await self._client.receive_message(
-            QueueUrl=self._url,
-            MaxNumberOfMessages=most,
-            WaitTimeSeconds=LONG_POLL_S,
-            **ASKED,
-        )
         return list(answer.get("Messages", []))
 
     async def _ask(self) -> None:

@@ -1,0 +1,86 @@
+"""/admin/v1/dead-letters: what the queue refused, for who runs the installation.
+
+GET  /admin/v1/dead-letters            {"dead_letters":[…]}; ?limit=100
+GET  /admin/v1/dead-letters/{id}       one of them, with its body and its bad lines
+POST /admin/v1/dead-letters/replay     {"ids":[…]} or {"all":true}, and "dry_run"
+GET  /admin/v1/refusals                the latest reasons, those of objects that were taken too
+"""
+
+import msgspec
+from aiohttp import hdrs, web
+
+from .auth import Auth, key_of
+from .edge import json_response
+from .errors import BadRequest, MalformedJson, Unprocessable
+from .events import plainly
+from .ingest import read_body
+from .keys import Role
+from .workers.dead_letters import MAX_LOOKED_AT, DeadLetters
+from .workers.refusals import Refusals
+
+
+class _Replay(msgspec.Struct, forbid_unknown_fields=True):
+    ids: list[str] | None = None
+    all: bool = False
+    dry_run: bool = False
+
+
+_replay = msgspec.json.Decoder(_Replay)
+
+
+class QueueAdmin:
+    """For admin keys. Raises what Auth does, QueueUnavailable, or NotFound without a queue."""
+
+    def __init__(self, auth: Auth, dead_letters: DeadLetters, refusals: Refusals) -> None:
+        self._auth = auth
+        self._dead_letters = dead_letters
+        self._refusals = refusals
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/admin/v1/dead-letters", self.first),
+            web.get("/admin/v1/dead-letters/{id}", self.show),
+            web.post("/admin/v1/dead-letters/replay", self.replay),
+            web.get("/admin/v1/refusals", self.refusals),
+        ]
+
+    async def _enter(self, request: web.Request) -> None:
+        key = await self._auth.find(key_of(request))
+        key.require(Role.ADMIN, request.headers.get(hdrs.ORIGIN))
+
+    async def first(self, request: web.Request) -> web.Response:
+        await self._enter(request)
+        return json_response({"dead_letters": await self._dead_letters.first(_limit(request))})
+
+    async def show(self, request: web.Request) -> web.Response:
+        await self._enter(request)
+        return json_response(await self._dead_letters.show(request.match_info["id"]))
+
+    async def replay(self, request: web.Request) -> web.Response:
+        await self._enter(request)
+        asked = _asked(await read_body(request))
+        ids = None if asked.all else asked.ids
+        return json_response(await self._dead_letters.replay(ids, dry_run=asked.dry_run))
+
+    async def refusals(self, request: web.Request) -> web.Response:
+        await self._enter(request)
+        return json_response({"refusals": await self._refusals.lately(_limit(request))})
+
+
+def _limit(request: web.Request) -> int:
+    text = request.query.get("limit", "100")
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MAX_LOOKED_AT):
+        raise BadRequest(f"`limit` takes a number from 1 to {MAX_LOOKED_AT}.")
+    return int(text)
+
+
+def _asked(body: bytes) -> _Replay:
+    try:
+        asked = _replay.decode(body)
+    except msgspec.ValidationError as error:
+        raise Unprocessable(plainly(str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedJson(str(error)) from None
+    if asked.all == (asked.ids is not None):
+        raise Unprocessable('Send {"ids":[…]}, or {"all":true}.')
+    return asked
