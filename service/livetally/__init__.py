@@ -67,7 +67,7 @@ Around it:
     ecs           hears early that a task is to stop
     cli/          the command `livetally`               config    LIVETALLY_*, read once
     demo          `make run`: all on a laptop           local     Postgres and Redis from wheels
-    local_aws     an AWS of one's own
+    demo_aws      `make run-aws`                        local_aws    an AWS of one's own
     database      connections, migrations               sql/      all SQL, named and commented
     keys          making, listing, revoking keys        logs      JSON lines
     edge          around each request: id, CORS, errors as JSON

@@ -30,8 +30,10 @@ class DemoError(LivetallyError):
     """The demo can't be started; says why and what to do."""
 
 
-def run(data_dir: Path, host: str, port: int) -> int:
+def run(data_dir: Path, host: str, port: int, *, aws: bool = False) -> int:
     """Start Postgres and Redis, migrate, make keys, serve until Ctrl-C, stop it all.
+
+    With `aws` also an AWS of our own, and a worker on its queue.
 
     Raises DemoError, or PortInUse before anything is started.
     """
@@ -44,6 +46,7 @@ def run(data_dir: Path, host: str, port: int) -> int:
             _say("starting Postgres and Redis")
             postgres = servers.enter_context(LocalPostgres(data_dir / "postgres"))
             redis = servers.enter_context(LocalRedis(data_dir / "redis"))
+            aws_settings = _start_aws(servers, data_dir) if aws else {}
         except LocalServerError as error:
             raise DemoError(str(error)) from None
         database_url = postgres.dsn()
@@ -53,14 +56,22 @@ def run(data_dir: Path, host: str, port: int) -> int:
         demo = asyncio.run(_demo_file(data_dir / "demo.json", database_url, url))
         settings = {
             **{name: value for name, value in os.environ.items() if name.startswith("LIVETALLY_")},
+            **{name: aws_settings[name] for name in aws_settings if name.startswith("LIVETALLY_")},
             "LIVETALLY_DATABASE_URL": database_url,
             "LIVETALLY_REDIS_URL": redis.url,
             "LIVETALLY_PAGE_WRITE_KEY": demo["write_key"],
             "LIVETALLY_PAGE_READ_KEY": demo["read_key"],
         }
-        config = Config.from_environ({"LIVETALLY_LOG_LEVEL": "warning", **settings})
-        _write_private(data_dir / "env", _shell_settings(config, demo))
+        warnings = {"LIVETALLY_LOG_LEVEL": "warning"}
+        config = Config.from_environ(warnings | settings)
+        _write_private(data_dir / "env", _shell_settings(config, demo, aws_settings))
         logs.configure(config.log_level)
+        if aws:
+            from . import demo_aws
+
+            servers.enter_context(
+                demo_aws.worker({**warnings, **settings, **aws_settings}, PROJECT)
+            )
         status = serve.run(
             config,
             sock,
@@ -71,7 +82,14 @@ def run(data_dir: Path, host: str, port: int) -> int:
     return status
 
 
-def _shell_settings(config: Config, demo: dict[str, str]) -> str:
+def _start_aws(servers: contextlib.ExitStack, data_dir: Path) -> dict[str, str]:
+    from . import demo_aws  # needs moto's server
+
+    _say("starting moto's server for S3, SQS and SNS")
+    return servers.enter_context(demo_aws.local_aws(data_dir))
+
+
+def _shell_settings(config: Config, demo: dict[str, str], aws: dict[str, str]) -> str:
     """What makes README's examples work in a shell: the keys, where the database is, the programs.
 
     Those come last on the PATH: a psql that is installed here may be newer.
@@ -83,6 +101,7 @@ def _shell_settings(config: Config, demo: dict[str, str]) -> str:
         **{f"{role}_key".upper(): demo[f"{role}_key"] for role in Role},
         "LIVETALLY_URL": demo["url"],
         "LIVETALLY_KEY": demo["admin_key"],
+        **aws,
     }
     return f'export PATH="$PATH":{shlex.quote(programs)}\n' + "".join(
         f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()

@@ -57,7 +57,7 @@ COMMANDS = {
     ("keys", "create"): {"--project", "--role", "--name", "--origin"},
     ("keys", "list"): {"--project"},
     ("keys", "revoke"): {"--project", "--name"},
-    ("demo",): {"--port", "--host", "--data-dir"},
+    ("demo",): {"--aws", "--port", "--host", "--data-dir"},
     ("send",): {"--id", "--property", "--skip", "LIVETALLY_KEY", "examples:"},
     ("tail",): {"--subject", "--all", "--position-file", "--json", "LIVETALLY_KEY", "examples:"},
     ("put",): {"VALUE", "--version", "LIVETALLY_KEY", "examples:"},

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import signal
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import psutil
 import pytest
 from conftest import free_port
@@ -257,3 +259,26 @@ def test_a_port_in_use(demo: Callable[..., Demo]) -> None:
     )
     assert not (second.data_dir / "postgres").exists()
     assert not (second.data_dir / "redis").exists()
+
+
+def test_with_an_aws_of_its_own(demo: Callable[..., Demo], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make run-aws`: a message and an object are counted by a worker that starts and ends with the
+    rest, and the shell's variables lead to them."""
+    started = demo("--aws").until_ready()
+    lines = (started.data_dir / "env").read_text().splitlines()
+    exports = [shlex.split(line.removeprefix("export "))[0] for line in lines]
+    variables = dict(each.split("=", 1) for each in exports)
+    for name in ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, variables[name])
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, variables[name])
+    event = json.dumps({"type": "click", "subject": "red"})
+    queue_url = variables["LIVETALLY_QUEUE_URL"]
+    boto3.client("sqs").send_message(QueueUrl=queue_url, MessageBody=event)
+    body = f"{event}\n{event}\n".encode()
+    boto3.client("s3").put_object(Bucket="livetally", Key="inbox/a", Body=body)
+    wait_for(lambda: started.total() == 3)
+    children = psutil.Process(started.process.pid).children(recursive=True)
+    started.process.terminate()
+    assert started.process.wait(60) == 0
+    wait_for(lambda: not any(alive(child) for child in children))

@@ -28,6 +28,7 @@ LAYERS = """
     messages
     answers
     demo
+    demo_aws
     serve
     app worker
     archive queue queue_admin rollup

@@ -37,6 +37,9 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--host", default="127.0.0.1", help="to listen on (127.0.0.1)")
     command.add_argument(
+        "--aws", action="store_true", help="with S3, SQS and SNS by moto's server, and a worker"
+    )
+    command.add_argument(
         "--data-dir", type=Path, default=Path(".livetally"), help="where it is kept (.livetally)"
     )
 
@@ -100,4 +103,4 @@ def _demo(arguments: argparse.Namespace) -> int:
     with plainly_refused():
         from .. import demo  # needs the packages of the extra `local`, which a server lacks
 
-        return demo.run(arguments.data_dir, arguments.host, arguments.port)
+        return demo.run(arguments.data_dir, arguments.host, arguments.port, aws=arguments.aws)

@@ -29,6 +29,7 @@ def add(commands: Any) -> None:
             default=[],
             help=f"{says}, and do nothing else that isn't named",
         )
+    command.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
 
 
 def _worker(arguments: argparse.Namespace) -> int:
@@ -44,4 +45,9 @@ def _worker(arguments: argparse.Namespace) -> int:
         logs.configure(config.log_level)
         asyncio.run(schema_is_current(config.database_url))
         sock = serve.listen(config.host, config.port)
-        return serve.run(config, sock, make=lambda config: worker.create_worker(config, names))
+        return serve.run(
+            config,
+            sock,
+            make=lambda config: worker.create_worker(config, names),
+            supervised=arguments.supervised,
+        )

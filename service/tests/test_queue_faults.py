@@ -1,0 +1,312 @@
+"""The queue when things go wrong: workers killed, AWS away or unwilling, Postgres away. Nothing is
+lost, nothing counts twice, the cause is told, and all heals by itself."""
+
+import asyncio
+import contextlib
+import json
+import random
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aws import Account, make_account, ndjson, working
+from conftest import Process, make_keys, query, totals_in, unreachable
+from faults import check_counts, until
+
+from livetally.keys import Role
+from livetally.local import LocalPostgres
+from livetally.workers import queue
+
+RED = {"type": "click", "subject": "red"}
+
+
+#: Breaks the connection instead of answering.
+BREAK = web.Response()
+Spoil = Callable[[web.Request], web.Response | None]
+
+
+class Gate:
+    """Stands before AWS; `spoil` may answer in its place, or break the connection (BREAK)."""
+
+    def __init__(self, behind: str) -> None:
+        self._behind = behind
+        self.spoil: Spoil = lambda request: None
+        #: of the next object read, only so many bytes come through
+        self.cut_at: int | None = None
+        self.url = ""
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator["Gate"]:
+        async with aiohttp.ClientSession(auto_decompress=False) as self._http:
+            app = web.Application(client_max_size=2**24)
+            app.router.add_route("*", "/{path:.*}", self._handle)
+            runner = web.AppRunner(app, shutdown_timeout=0)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            try:
+                yield self
+            finally:
+                await runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        answer = self.spoil(request)
+        if answer is BREAK and request.transport:
+            request.transport.abort()
+        if answer is not None:
+            return answer
+        headers = {n: v for n, v in request.headers.items() if n.lower() != "host"}
+        async with self._http.request(
+            request.method,
+            self._behind + request.raw_path,
+            headers=headers,
+            data=await request.read(),
+        ) as response:
+            body = await response.read()
+            kept = ("content-type", "etag", "content-range")
+            told = {n: v for n, v in response.headers.items() if n.lower() in kept}
+            if self.cut_at is not None and _is_object(request):
+                return await self._cut(request, response.status, told, body)
+            return web.Response(status=response.status, headers=told, body=body)
+
+    async def _cut(
+        self, request: web.Request, status: int, headers: dict[str, str], body: bytes
+    ) -> web.StreamResponse:
+        size, self.cut_at = self.cut_at, None
+        answer = web.StreamResponse(status=status, headers=headers)
+        answer.content_length = len(body)
+        await answer.prepare(request)
+        await answer.write(body[:size])
+        await asyncio.sleep(0.05)  # so that they are read before the connection breaks
+        if request.transport:
+            request.transport.abort()
+        return answer
+
+
+def _is_object(request: web.Request) -> bool:
+    return request.method == "GET" and "/inbox/" in request.path
+
+
+def refusing(code: str, status: int = 400) -> Callable[[web.Request], web.Response]:
+    """Answers as SQS refuses."""
+    text = json.dumps({"__type": f"com.amazonaws.sqs#{code}", "message": code})
+    return lambda request: web.Response(
+        status=status, text=text, content_type="application/x-amz-json-1.0"
+    )
+
+
+@pytest.fixture
+async def gate(account: Account, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gate]:
+    async with Gate(account.server.url).open() as gate:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", gate.url)
+        yield gate
+
+
+async def failures(url: str) -> dict[str, float]:
+    """How often calls to AWS have failed, by service and cause."""
+    async with aiohttp.ClientSession() as http, http.get(url + "/metrics") as response:
+        text = await response.text()
+    pattern = r'livetally_aws_failures_total{cause="(\w+)",service="(\w+)"} (\S+)'
+    return {f"{service} {cause}": float(n) for cause, service, n in re.findall(pattern, text)}
+
+
+FAULTS: dict[str, Spoil] = {
+    "unreachable": lambda request: BREAK,
+    "access_denied": refusing("AccessDeniedException", 403),
+    "missing": refusing("QueueDoesNotExist"),
+    "throttled": refusing("RequestThrottled"),
+    "clock_skew": refusing("RequestTimeTooSkewed", 403),
+}
+
+
+@pytest.mark.parametrize("cause", FAULTS)
+async def test_a_queue_that_can_not_be_read(
+    gate: Gate,
+    account: Account,
+    database_url: str,
+    redis_url: str,
+    demo_keys: object,
+    caplog: pytest.LogCaptureFixture,
+    cause: str,
+) -> None:
+    """At the start and later: the cause is counted and logged, once, /readyz tells it, and when it
+    ends all is counted without anybody's help."""
+    gate.spoil = FAULTS[cause]
+    async with working(account, database_url, redis_url) as url:
+        for n in (1, 2):
+            account.send(RED)
+            before = (await failures(url)).get(f"sqs {cause}", 0)
+
+            async def counted(before: float = before) -> bool:
+                return (await failures(url)).get(f"sqs {cause}", 0) >= before + 2
+
+            await until(counted, 30)
+            async with aiohttp.ClientSession() as http, http.get(url + "/readyz") as response:
+                report = await response.json()
+            assert report["status"] == "degraded"
+            assert any(cause in reason for reason in report["reasons"])
+            told = [r for r in caplog.records if "queue can't be read" in r.getMessage()]
+            assert len([r for r in told if r.levelname == "WARNING"]) == n
+            gate.spoil = lambda request: None
+            await until(lambda n=n: totals_in(database_url).get("") == n, 30)
+            gate.spoil = FAULTS[cause]
+        gate.spoil = lambda request: None
+        await account.until_empty()
+    assert account.dead() == []
+
+
+async def test_a_cut_object_is_read_on(
+    gate: Gate, account: Account, database_url: str, work: Any, demo_keys: object
+) -> None:
+    """When the connection breaks in the middle of an object, it is read on from there."""
+    gate.cut_at = 100_000
+    account.put("inbox/a", ndjson(RED | {"id": f"{n}"} for n in range(5_000)))
+    await work()
+    assert gate.cut_at is None
+    assert totals_in(database_url)[""] == 5_000
+    assert account.dead() == []
+
+
+async def test_an_object_that_may_not_be_read(
+    gate: Gate,
+    account: Account,
+    database_url: str,
+    redis_url: str,
+    demo_keys: object,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Denied, an object's message waits its turn without holding up others; once it is allowed it
+    is counted."""
+    denied = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+    monkeypatch.setattr(queue, "delay_s", lambda receives, patient: 1 if patient else 0)
+
+    def deny_once(request: web.Request) -> web.Response | None:
+        if not _is_object(request):
+            return None
+        gate.spoil = lambda request: None
+        return web.Response(status=403, text=denied, content_type="application/xml")
+
+    gate.spoil = deny_once
+    account.put("inbox/a", ndjson([RED, RED]))
+    account.send(RED)
+    async with working(account, database_url, redis_url) as url:
+        await account.until_empty()
+        assert (await failures(url))["s3 access_denied"] == 1
+    assert totals_in(database_url)[""] == 3
+    assert account.dead() == []
+
+
+async def test_what_is_not_deleted_comes_again(
+    gate: Gate, account: Account, database_url: str, redis_url: str, demo_keys: object
+) -> None:
+    """Committed but not deleted, a message comes again, and counts no second time; one refusal of a
+    batch in part is enough for that, too."""
+    refused: list[str] = []
+
+    def not_deleted(request: web.Request) -> web.Response | None:
+        if not request.headers.get("X-Amz-Target", "").endswith("DeleteMessageBatch"):
+            return None
+        refused.append("whole" if len(refused) < 3 else "in part")
+        if refused[-1] == "whole":
+            return refusing("InternalError", 500)(request)
+        gate.spoil = lambda request: None
+        failed = [{"Id": "0", "Code": "InternalError", "SenderFault": False}]
+        text = json.dumps({"Successful": [], "Failed": failed})
+        return web.Response(text=text, content_type="application/x-amz-json-1.0")
+
+    gate.spoil = not_deleted
+    account.send([RED] * 10)
+    async with working(account, database_url, redis_url) as url:
+        await account.until_empty()
+        told = await failures(url)
+    assert refused == ["whole"] * 3 + ["in part"]
+    assert told["sqs server_error"] == 3
+    assert told["sqs in_part"] == 1
+    assert totals_in(database_url)[""] == 10
+
+
+async def test_postgres_away(
+    account: Account,
+    postgres: LocalPostgres,
+    database_url: str,
+    redis_url: str,
+    demo_keys: object,
+) -> None:
+    """Messages wait in hand for longer than they would take to die, no more are taken, and when
+    Postgres is back each is counted once."""
+    async with working(account, database_url, redis_url, queue_max_events=1_000):
+        account.send(RED)
+        await until(lambda: totals_in(database_url).get("") == 1, 30)
+        with unreachable(postgres, database_url):
+            for n in range(5):
+                account.send(RED | {"id": f"{n}"})
+            account.send("bad")
+            # Twice the visibility time-out, twice the receives that it takes to die.
+            await asyncio.sleep(5)
+            assert account.dead() == []
+        await account.until_empty()
+    assert totals_in(database_url)[""] == 6
+    assert [each["Body"] for each in account.dead()] == ["bad"]
+
+
+async def test_a_stopped_worker_gives_back(
+    account: Account,
+    postgres: LocalPostgres,
+    database_url: str,
+    redis_url: str,
+    demo_keys: object,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a worker has in hand and can't finish is free for others as soon as it has stopped."""
+    monkeypatch.setattr(queue, "FINISH_S", 0.2)
+    account.sqs.set_queue_attributes(
+        QueueUrl=account.made.queue_url, Attributes={"VisibilityTimeout": "600"}
+    )
+    async with working(account, database_url, redis_url):
+        with unreachable(postgres, database_url):
+            account.send(RED)
+            await until(lambda: account.counts()[1] >= 1, 30)
+    async with working(account, database_url, redis_url):
+        await account.until_empty()
+    assert totals_in(database_url)[""] == 1
+
+
+async def test_two_workers_killed_at_random(
+    account: Account, database_url: str, spawn: Callable[..., Process]
+) -> None:
+    """Two workers share messages and objects, all of them doubled, and are killed at random moments
+    and started again: every id counts once, and nothing good is among the dead letters."""
+    account = await asyncio.to_thread(
+        make_account, account.server, "killed", visibility_s=2, receives=30
+    )
+    key = (await make_keys(database_url))[Role.WRITE]
+    ids = 0
+    for n in range(40):
+        events = [RED | {"id": f"{n}-{i}"} for i in range(50)]
+        ids += len(events)
+        for _ in range(2):
+            account.send(events, api_key=key)
+    for n in range(6):
+        events = [RED | {"id": f"o{n}-{i}"} for i in range(2_000)]
+        ids += len(events)
+        account.put(f"inbox/{n}", ndjson(events))
+        account.put(f"inbox/{n}-again", ndjson(events))
+    workers = [spawn("--queue", command="worker", **account.settings) for _ in range(2)]
+    choose = random.Random(5)
+    for _ in range(6):
+        victim = choose.choice(workers)
+        seen = totals_in(database_url).get("", 0)
+        goal = min(seen + choose.randrange(1, 1_500), ids)
+        await until(lambda goal=goal: totals_in(database_url).get("", 0) >= goal, 60)
+        victim.kill()
+        victim.restart()
+    await account.until_empty(90)
+    assert totals_in(database_url)[""] == ids
+    check_counts(database_url)
+    assert account.dead() == []
+    slots = query(database_url, "SELECT count(DISTINCT slot) FROM events")
+    assert slots[0][0] >= 2
