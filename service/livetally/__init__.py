@@ -39,6 +39,7 @@ Older systems' clients work as they are, by translation (protocols/):
     views         format 3, page views for a blog                   -> hosts
     item_socket   format 4, items as DynamoDB writes them
     collector     format 5, clicks and page views with HTTP Basic   -> detail
+    shapes        what they send and get, as types
 
 Behind the scenes, `livetally worker` (workers/):
 
@@ -60,6 +61,9 @@ For those who ask from elsewhere:
 
     client/       the Python SDK
     answers       what is answered, as types            messages  the same of the live protocol
+    docs/         /docs, of these two:
+    openapi       every route, /openapi.json            asyncapi  the live protocol
+    described     what a route says of itself
 
 Around it:
 

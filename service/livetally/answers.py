@@ -196,3 +196,29 @@ class ItemPage(msgspec.Struct, frozen=True):
 
     items: list[Item]
     next: str | None
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """Whether log, counts and viewers agree; if not, where."""
+
+    project: str
+    exact: bool
+    events: Count
+    total: Count
+    differences: list[Any]
+    hub: list[Any]
+
+
+class State(msgspec.Struct, frozen=True):
+    """How a process is, and why."""
+
+    status: Literal["alive", "stuck", "ready", "degraded", "unavailable"]
+    reasons: list[str]
+
+
+class PageKeys(msgspec.Struct, frozen=True):
+    """The keys that this installation gives to everybody who opens its page."""
+
+    project: str | None
+    write_key: str | None
+    read_key: str | None

@@ -14,6 +14,8 @@ from .batcher import Batcher
 from .config import Config
 from .connections import Connections
 from .database import Database
+from .described import described_as
+from .docs import Docs
 from .emf import Emf
 from .examples import Examples, Login
 from .health import Health
@@ -35,7 +37,7 @@ from .protocols.collector import Collector, hello_or
 from .protocols.colour import Colour
 from .protocols.colour_socket import ColourSocket
 from .protocols.item_socket import ItemSocket
-from .protocols.paths import OlderPaths, legible
+from .protocols.paths import RAILS_POST, OlderPaths, legible
 from .protocols.results import Results
 from .protocols.views import Views
 from .protocols.ws import Dispatcher
@@ -140,6 +142,7 @@ def create_app(
     async def admit(request: web.Request) -> None:
         await limits.ask(address_of(request))
 
+    docs = Docs()
     app = web.Application(middlewares=[edge.middleware(metrics, admit)])
     app.add_routes(
         [
@@ -158,13 +161,17 @@ def create_app(
             web.get("/admin/v1/stats", legible(colour.get_admin_stats)),
             web.get("/v1/events", legible(results.get_events, Shape.RAILS)),
             web.get("/v1/events/cable", cable.handle),
-            web.post("/{version:v[23]}/events", legible(rails_ingest.post_events, Shape.RAILS)),
+            web.post(
+                "/{version:v[23]}/events",
+                described_as(RAILS_POST, legible(rails_ingest.post_events, Shape.RAILS)),
+            ),
             web.get("/{version:v[23]}/events", legible(results.get_events, Shape.RAILS)),
             web.get("/{version:v[23]}/events/cable", cable.handle),
             web.get("/ws", older.handle),
             *collector.routes(),
             *queue_admin.routes(),
             *Operations(health, metrics, database).routes(),
+            *docs.routes(),
             web.get("/", hello_or(pages.page("index"))),
             web.get("/page.json", pages.page_json),
             web.get("/examples", examples.page),
@@ -173,6 +180,7 @@ def create_app(
             web.get("/js/{name}", pages.script),
         ]
     )
+    docs.describe(app)
     app[FAILED] = asyncio.Event()
 
     async def drain(app: web.Application) -> None:

@@ -2,16 +2,32 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Set
+from typing import Literal
 
+import msgspec
 from aiohttp import web
 
+from .answers import Ack, Failure, NoneValid
 from .auth import Auth, Key, key_of
 from .batcher import Batcher, Result
 from .config import MAX_BODY_BYTES
+from .described import Example, Text, described
 from .edge import json_response
-from .errors import BadRequest, RequestTimeout, TooLarge, UnsupportedMediaType
-from .events import parse
+from .errors import (
+    BadRequest,
+    MalformedJson,
+    Overloaded,
+    RequestTimeout,
+    ShuttingDown,
+    TooLarge,
+    TooManyEvents,
+    Unprocessable,
+    UnstorableEvent,
+    UnsupportedMediaType,
+)
+from .events import Sent, parse
 from .keys import Role
+from .protocols.shapes import ColourAction, ColourStored, RailsAction
 
 #: A megabyte takes this long at 100 kB/s; who sends slower holds a connection for nothing.
 BODY_TIMEOUT_S = 10
@@ -32,6 +48,79 @@ Older = Callable[[web.Request, Key, bytes], Awaitable[web.Response | None]]
 _ENCODINGS = {"identity", "gzip", "deflate"}
 
 
+class Query(msgspec.Struct):
+    """The parameters of a request."""
+
+    results: Literal["each"] | None = None
+    api_key: str | None = None
+
+
+_RED = {"type": "click", "subject": "red", "id": "4f1c"}
+_FORM_BODY = "action_color[action_name]=click&action_color[color_name]=red"
+_EXAMPLES = (
+    Example(says="One event", body=_RED, answer={"accepted": 1, "duplicates": 0, "rejected": []}),
+    Example(
+        says="The same again, with another, and every fate",
+        query="results=each",
+        body=[_RED, {"type": "hover", "subject": "blue", "properties": {"x": 3}}],
+        answer={
+            "accepted": 1,
+            "duplicates": 1,
+            "rejected": [],
+            "results": ["duplicate", "accepted"],
+        },
+    ),
+    Example(
+        says="One event a line",
+        body='{"type":"click","subject":"red"}\n{"type":"click","subject":"blue"}\n',
+        media_type="application/x-ndjson",
+        answer={"accepted": 2, "duplicates": 0, "rejected": []},
+    ),
+    Example(
+        says="By sendBeacon",
+        body='[{"type":"click","subject":"red"}]',
+        media_type="text/plain",
+        answer={"accepted": 1, "duplicates": 0, "rejected": []},
+    ),
+    Example(
+        says="Format 1, a colour",
+        body={"action": "click", "color": "red"},
+        answer={
+            "message": "Event stored successfully.",
+            "accepted": 1,
+            "duplicates": 0,
+            "rejected": [],
+        },
+    ),
+    Example(says="Format 2, a form", body=_FORM_BODY, media_type=FORM, status=204),
+    Example(
+        says="An event without a subject",
+        body={"type": "click"},
+        status=422,
+        answer={
+            "accepted": 0,
+            "duplicates": 0,
+            "rejected": [
+                {
+                    "index": 0,
+                    "error": {
+                        "code": "invalid_event",
+                        "message": "Object missing required field `subject`.",
+                    },
+                }
+            ],
+            "error": {
+                "code": "invalid_event",
+                "message": "Object missing required field `subject`.",
+            },
+        },
+    ),
+    Example(says="No JSON", body="{", media_type="text/plain", status=400),
+    Example(says="Too many events", body=[_RED] * 1001, status=413),
+    Example(says="Another media type", body="<a/>", media_type="application/xml", status=415),
+)
+
+
 class Ingest:
     """The HTTP way in. The websocket's is `track`, in `live`."""
 
@@ -40,6 +129,24 @@ class Ingest:
         self._batcher = batcher
         self._older = older
 
+    @described(
+        "Send events",
+        tag="Events",
+        key="write",
+        query=Query,
+        body={
+            "application/json": (Sent, list[Sent], ColourAction, RailsAction),
+            "application/x-ndjson": Text("application/x-ndjson"),
+            "text/plain": Text("text/plain"),
+            FORM: Text(FORM),
+        },
+        answers={200: (Ack, ColourStored), 204: None, 422: (NoneValid, Failure)},
+        refuses=(
+            *(MalformedJson, BadRequest, RequestTimeout, TooLarge, TooManyEvents),
+            *(UnsupportedMediaType, Unprocessable, UnstorableEvent, Overloaded, ShuttingDown),
+        ),
+        examples=_EXAMPLES,
+    )
     async def post_events(self, request: web.Request) -> web.Response:
         """200 with what became of each event; 422 if none of them is valid."""
         # sendBeacon can't set a header, so a write key may also stand in the query.

@@ -17,11 +17,23 @@ import msgspec
 from aiohttp import hdrs, web
 from msgspec import Meta, Raw
 
+from .answers import Item as Stored
+from .answers import ItemPage, RemovedItem, StoredItem, StoredItems
 from .auth import Auth, Key, key_of
 from .config import MAX_EVENTS
 from .database import Database
+from .described import Call, Example, described
 from .edge import json_response
-from .errors import BadRequest, MalformedJson, NotFound, Unprocessable, VersionConflict
+from .errors import (
+    BadRequest,
+    MalformedJson,
+    NotFound,
+    RequestTimeout,
+    TooLarge,
+    Unprocessable,
+    UnsupportedMediaType,
+    VersionConflict,
+)
 from .events import check_value, plainly
 from .ingest import read_body
 from .item import Item, ItemId, ItemKey
@@ -44,7 +56,7 @@ class _Place(msgspec.Struct):
     id: ItemId | None = None
 
 
-class _Put(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class Put(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """An item of a batch."""
 
     id: ItemId
@@ -65,8 +77,52 @@ class _Answer(msgspec.Struct):
     stale: list[str] = []
 
 
-_batch = msgspec.json.Decoder(list[_Put])
+_batch = msgspec.json.Decoder(list[Put])
 _answer = msgspec.json.Decoder(_Answer)
+
+
+class KeyQuery(msgspec.Struct):
+    """The parameters of a request."""
+
+    api_key: str | None = None
+
+
+class PageQuery(msgspec.Struct):
+    """The parameters of a list."""
+
+    after: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=1_000)] = 100
+    api_key: str | None = None
+
+
+_VAN = {"key": "vehicle-id", "id": "3"}
+_VALUE = {"lat": 41.4, "lon": 2.2}
+_MOMENT = "2026-11-21T10:00:00.000000Z"
+_CONDITIONS = {
+    "If-Match": "Only over this version.",
+    "If-None-Match": "`*`: only if there is no such item.",
+}
+_BODY_REFUSALS = (
+    *(BadRequest, MalformedJson, RequestTimeout, TooLarge, UnsupportedMediaType),
+    Unprocessable,
+)
+_BODY_EXAMPLES = (
+    Example(says="No JSON", path=_VAN, body="[", media_type="text/plain", status=400),
+    Example(
+        says="Another media type",
+        path=_VAN,
+        body="<a/>",
+        media_type="application/xml",
+        status=415,
+    ),
+    Example(
+        says="Too large",
+        path=_VAN,
+        body="x" * 1_048_577,
+        media_type="text/plain",
+        status=413,
+    ),
+)
 
 
 class Items:
@@ -86,18 +142,98 @@ class Items:
         self._on_change = on_change
         self._origin = origin
 
+    @described(
+        "Store an item",
+        tag="Items",
+        key="write",
+        path={"key": ItemKey, "id": ItemId},
+        query=KeyQuery,
+        headers=_CONDITIONS,
+        body={"application/json": Any},
+        answers={200: StoredItem},
+        refuses=(*_BODY_REFUSALS, VersionConflict),
+        examples=(
+            Example(
+                says="A van",
+                path=_VAN,
+                body=_VALUE,
+                answer={**_VAN, "version": 1, "updated_at": _MOMENT},
+            ),
+            Example(
+                says="Over an old version",
+                path=_VAN,
+                headers={"If-Match": "7"},
+                body=_VALUE,
+                status=409,
+            ),
+            Example(says="Null", path=_VAN, body=None, status=422),
+            Example(says="A bad key", path={"key": "x", "id": "3"}, body=_VALUE, status=400),
+            *_BODY_EXAMPLES,
+        ),
+    )
     async def put_item(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.WRITE)
-        put = _Put(place.id or "", Raw(await _read_value(request)), _expected(request))
+        put = Put(place.id or "", Raw(await _read_value(request)), _expected(request))
         (stored,) = await self._put(key, place.key, [put])
         return _with_etag({"key": place.key, **msgspec.to_builtins(stored)})
 
+    @described(
+        "Store items, all or none",
+        tag="Items",
+        key="write",
+        path={"key": ItemKey},
+        query=KeyQuery,
+        body={"application/json": list[Put]},
+        answers={200: StoredItems},
+        refuses=(*_BODY_REFUSALS, VersionConflict),
+        examples=(
+            Example(
+                says="Two",
+                path={"key": "vehicle-id"},
+                body=[{"id": "3", "value": _VALUE}, {"id": "4", "value": 5, "version": 0}],
+                answer={
+                    "items": [
+                        {"id": "3", "version": 1, "updated_at": _MOMENT},
+                        {"id": "4", "version": 1, "updated_at": _MOMENT},
+                    ]
+                },
+            ),
+            Example(
+                says="One that is there already",
+                path={"key": "vehicle-id"},
+                body=[{"id": "4", "value": 5, "version": 0}],
+                status=409,
+            ),
+            Example(says="None", path={"key": "vehicle-id"}, body=[], status=422),
+            Example(says="No list", path={"key": "x"}, body=[], status=400),
+            *_BODY_EXAMPLES,
+        ),
+    )
     async def put_items(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.WRITE)
         puts = _parse_batch(await read_body(request))
         stored = await self._put(key, place.key, puts)
         return json_response({"items": stored})
 
+    @described(
+        "An item as it is now",
+        tag="Items",
+        key="read",
+        path={"key": ItemKey, "id": ItemId},
+        query=KeyQuery,
+        answers={200: Stored},
+        refuses=(BadRequest, NotFound),
+        examples=(
+            Example(
+                says="A van",
+                path=_VAN,
+                given=(Call("PUT", "/v1/items/vehicle-id/3", _VALUE),),
+                answer={**_VAN, "version": 1, "updated_at": _MOMENT, "value": _VALUE},
+            ),
+            Example(says="None", path={"key": "vehicle-id", "id": "none"}, status=404),
+            Example(says="A bad key", path={"key": "x", "id": "3"}, status=400),
+        ),
+    )
     async def get_item(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.READ)
         rows = await self._database.rows("get_item", key.project, place.key, place.id)
@@ -105,6 +241,28 @@ class Items:
             raise NotFound(f"There is no item {place.id!r} of {place.key!r}.")
         return _with_etag(Item(**rows[0]).as_json(place.key))
 
+    @described(
+        "Remove an item",
+        tag="Items",
+        key="write",
+        path={"key": ItemKey, "id": ItemId},
+        query=KeyQuery,
+        headers={"If-Match": _CONDITIONS["If-Match"]},
+        answers={200: RemovedItem},
+        refuses=(BadRequest, NotFound, VersionConflict),
+        examples=(
+            Example(
+                says="Another version",
+                path=_VAN,
+                headers={"If-Match": "7"},
+                given=(Call("PUT", "/v1/items/vehicle-id/3", _VALUE),),
+                status=409,
+            ),
+            Example(says="A van", path=_VAN, answer={**_VAN, "version": 2}),
+            Example(says="None", path={"key": "vehicle-id", "id": "none"}, status=404),
+            Example(says="A bad key", path={"key": "x", "id": "3"}, status=400),
+        ),
+    )
     async def delete_item(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.WRITE)
         await self._limits.spend(key, 1)
@@ -119,6 +277,31 @@ class Items:
         self._announce(key.project, place.key, [(place.id or "", version)])
         return json_response({"key": place.key, "id": place.id, "version": version})
 
+    @described(
+        "Items of a key, page by page",
+        tag="Items",
+        key="read",
+        path={"key": ItemKey},
+        query=PageQuery,
+        answers={200: ItemPage},
+        refuses=(BadRequest,),
+        examples=(
+            Example(
+                says="The first page of one",
+                path={"key": "vehicle-id"},
+                query="limit=1",
+                given=(
+                    Call("PUT", "/v1/items/vehicle-id/3", _VALUE),
+                    Call("PUT", "/v1/items/vehicle-id/4", 5),
+                ),
+                answer={
+                    "items": [{**_VAN, "version": 1, "updated_at": _MOMENT, "value": _VALUE}],
+                    "next": "3",
+                },
+            ),
+            Example(says="No page", path={"key": "vehicle-id"}, query="limit=0", status=400),
+        ),
+    )
     async def list_items(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.READ)
         after, limit = _page(request)
@@ -146,7 +329,7 @@ class Items:
                 " its id is 1-128 characters."
             ) from None
 
-    async def _put(self, key: Key, item_key: str, puts: Sequence[_Put]) -> list[_Stored]:
+    async def _put(self, key: Key, item_key: str, puts: Sequence[Put]) -> list[_Stored]:
         await self._limits.spend(key, len(puts))
         document = await self._database.value(
             "put_items", key.project, item_key, _encoder.encode(puts).decode()
@@ -177,7 +360,7 @@ def check_item(value: bytes) -> None:
         raise Unprocessable("null is no value: DELETE removes an item.")
 
 
-def _parse_batch(body: bytes) -> list[_Put]:
+def _parse_batch(body: bytes) -> list[Put]:
     try:
         puts = _batch.decode(body)
     except msgspec.ValidationError as error:

@@ -30,6 +30,7 @@ from .auth import Auth, Key
 from .batcher import Batcher
 from .config import MAX_BODY_BYTES
 from .connections import CLOSE_TIMEOUT_S, Connection, Connections, error_message
+from .described import Example, described
 from .errors import (
     BadRequest,
     Conflict,
@@ -39,6 +40,8 @@ from .errors import (
     MalformedJson,
     MissingKey,
     NotFound,
+    ShuttingDown,
+    TooManyConnections,
     TooManyEvents,
     TooManySubscriptions,
     UnknownKey,
@@ -107,6 +110,12 @@ class _Websocket(Connection):
         await self.socket.close(code=code, message=reason.encode()[:123])
 
 
+class KeyQuery(msgspec.Struct):
+    """The parameters of a websocket's request."""
+
+    api_key: str | None = None
+
+
 class Live:
     """The live protocol."""
 
@@ -124,6 +133,24 @@ class Live:
         self._connections = connections
         self._viewer_buffer_bytes = viewer_buffer_bytes
 
+    @described(
+        "The live protocol, a websocket",
+        tag="Live",
+        query=KeyQuery,
+        answers={101: None},
+        refuses=(
+            UnknownKey,
+            ForeignOrigin,
+            DatabaseUnavailable,
+            ShuttingDown,
+            TooManyConnections,
+            BadRequest,
+        ),
+        examples=(
+            Example(says="A websocket"),
+            Example(says="No such key", query="api_key=none", status=401),
+        ),
+    )
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """GET /v1/live. A key in the request that is no good is refused before the handshake."""
         self._connections.admit()

@@ -37,6 +37,15 @@ class LiveItem(msgspec.Struct, frozen=True, kw_only=True):
     removed: Literal[True] | UnsetType = UNSET
 
 
+class Pointer(msgspec.Struct, frozen=True):
+    """Where a session points at on a page, from 0 to 1 of its width and height."""
+
+    session: str
+    x: float
+    y: float
+    at: datetime
+
+
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """The key is good."""
 
@@ -56,6 +65,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):
     total: Count | UnsetType = UNSET
     items: list[LiveItem] | UnsetType = UNSET
     more: bool | UnsetType = UNSET
+    pointers: list[Pointer] | UnsetType = UNSET
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
@@ -66,6 +76,9 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
     total: Count | UnsetType = UNSET
     items: list[LiveItem] | UnsetType = UNSET
     more: bool | UnsetType = UNSET
+    pointers: list[Pointer] | UnsetType = UNSET
+    #: Sessions whose pointers are not there any more.
+    gone: list[str] | UnsetType = UNSET
 
 
 class Events(msgspec.Struct, frozen=True, tag="events"):

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
+from .answers import State
 from .database import Database
+from .described import Example, Text, described
 from .edge import json_response
 from .errors import DatabaseUnavailable
 from .health import Health
@@ -26,12 +28,24 @@ class Operations:
             web.get("/metrics", self.metrics),
         )
 
+    @described(
+        "Does the process work?",
+        tag="Operations",
+        answers={200: State, 503: State},
+        examples=(Example(says="It does", answer={"status": "alive", "reasons": []}),),
+    )
     async def healthz(self, request: web.Request) -> web.Response:
         stuck = self._health.alive()
         return json_response(
             {"status": "stuck" if stuck else "alive", "reasons": stuck}, 503 if stuck else 200
         )
 
+    @described(
+        "May traffic be sent here?",
+        tag="Operations",
+        answers={200: State, 503: State},
+        examples=(Example(says="It may", answer={"status": "ready", "reasons": []}),),
+    )
     async def readyz(self, request: web.Request) -> web.Response:
         try:
             await self._database.value("schema_version")
@@ -41,5 +55,6 @@ class Operations:
         report = self._health.report(reason)
         return json_response(report, 503 if report.status == "unavailable" else 200)
 
+    @described("Numbers for Prometheus", tag="Operations", answers={200: Text("text/plain")})
     async def metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})

@@ -18,9 +18,11 @@ from aiohttp import web
 from msgspec import Meta
 
 from . import history
+from .answers import Pages as Views
 from .auth import Auth, key_of
 from .config import MAX_SUBJECTS
 from .database import Database
+from .described import Example, described, sent
 from .edge import json_response
 from .errors import BadRequest, Unprocessable
 from .events import Moment, Subject, plainly
@@ -51,6 +53,38 @@ class PageViews:
         self._auth = auth
         self._database = database
 
+    @described(
+        "Views of pages and articles",
+        tag="Counts",
+        key="read",
+        query=Query,
+        answers={200: Views},
+        refuses=(BadRequest, Unprocessable),
+        examples=(
+            Example(
+                says="All of them",
+                given=(sent(("page_view", "/"), ("unique_page_view", "/"), ("page_view", "/")),),
+                answer={
+                    "total": 2,
+                    "unique": 1,
+                    "pages": [{"page": "/", "total": 2, "unique": 1}],
+                    "articles": [],
+                    "referrers": [],
+                },
+            ),
+            Example(
+                says="One article",
+                query="article=a1",
+                answer={"total": 0, "unique": 0, "articles": [], "referrers": []},
+            ),
+            Example(says="Both at once", query="article=a1&page=/", status=400),
+            Example(
+                says="No time between",
+                query="from=2026-11-21T10:00:00Z&to=2026-11-21T09:00:00Z",
+                status=422,
+            ),
+        ),
+    )
     async def get_pages(self, request: web.Request) -> web.Response:
         """The most viewed pages and articles and their referrers; or one page's, or one's of both.
 

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from aiohttp import web
 
+from .answers import PageKeys
 from .auth import Auth
+from .described import Example, Text, described
 from .edge import json_response
 from .errors import LivetallyError, NotFound
+from .protocols.shapes import Said
 
 _HINT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Livetally</title>
@@ -41,6 +44,16 @@ class Pages:
         """What serves the page of this name: `index` is the one at `/`."""
         page = self._folder / f"{name}.html"
 
+        @described(
+            "The page; for programs, format 5's greeting"
+            if name == "index"
+            else f"The page {name}",
+            tag="Pages",
+            answers={200: Said if name == "index" else Text("text/html"), 503: Text("text/html")},
+            examples=(Example(says="A program", answer={"message": "Hello World"}),)
+            if name == "index"
+            else (),
+        )
         async def serve(request: web.Request) -> web.StreamResponse:
             response: web.StreamResponse
             if page.is_file():
@@ -54,6 +67,13 @@ class Pages:
 
         return serve
 
+    @described(
+        "The browser SDK",
+        tag="Pages",
+        answers={200: Text("text/javascript")},
+        refuses=(NotFound,),
+        examples=(Example(says="None", path={"name": "none.js"}, status=404),),
+    )
     async def script(self, request: web.Request) -> web.StreamResponse:
         """What other sites' pages load, at addresses that stay; gzipped where Vite left it so."""
         name = request.match_info["name"]
@@ -72,6 +92,13 @@ class Pages:
         response.charset = "utf-8"
         return response
 
+    @described(
+        "A part of the page",
+        tag="Pages",
+        answers={200: Text("text/javascript")},
+        refuses=(NotFound,),
+        examples=(Example(says="None", path={"name": "none.js"}, status=404),),
+    )
     async def asset(self, request: web.Request) -> web.StreamResponse:
         """Assets have their content's hash in their names, so they never change."""
         name = request.match_info["name"]
@@ -80,6 +107,17 @@ class Pages:
             raise NotFound
         return web.FileResponse(file, headers={"Cache-Control": "max-age=31536000, immutable"})
 
+    @described(
+        "What the page needs to know",
+        tag="Pages",
+        answers={200: PageKeys},
+        examples=(
+            Example(
+                says="No keys are given away",
+                answer={"project": None, "write_key": None, "read_key": None},
+            ),
+        ),
+    )
     async def page_json(self, request: web.Request) -> web.Response:
         """The keys that this installation gives to everybody who opens the page, if any."""
         project = None

@@ -17,8 +17,9 @@ from msgspec import Raw
 
 from .auth import Auth, key_of
 from .connections import Connection, Connections
+from .described import Example, Text, described
 from .edge import HEADERS
-from .errors import BadRequest
+from .errors import BadRequest, ShuttingDown, TooManyConnections
 from .frames import SSE_PING, message, sse_message
 from .keys import Role
 from .topics import parse
@@ -53,6 +54,19 @@ class _EventStream(Connection):
             self.viewer.heard_at = now
 
 
+class Query(msgspec.Struct):
+    """The parameters of a request: one topic. `subject` may be given several times."""
+
+    totals: str | None = None
+    feed: str | None = None
+    item: str | None = None
+    items: str | None = None
+    pointers: str | None = None
+    subject: str | None = None
+    since: str | None = None
+    api_key: str | None = None
+
+
 class ServerSentEvents:
     """The same hub and the same limits, over plain HTTP."""
 
@@ -66,6 +80,19 @@ class ServerSentEvents:
         self._connections = connections
         self._viewer_buffer_bytes = viewer_buffer_bytes
 
+    @described(
+        "One topic, as server-sent events",
+        tag="Live",
+        key="read",
+        query=Query,
+        headers={"Last-Event-ID": "A feed's position, as a browser sends it when it reconnects."},
+        answers={200: Text("text/event-stream")},
+        refuses=(BadRequest, ShuttingDown, TooManyConnections),
+        examples=(
+            Example(says="Totals", query="totals=click", answer="retry: 1000\n\n"),
+            Example(says="No topic", query="subject=red", status=400),
+        ),
+    )
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/live/sse. What can be refused is refused before the stream begins."""
         self._connections.admit()

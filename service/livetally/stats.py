@@ -11,9 +11,11 @@ from aiohttp import web
 from msgspec import Meta
 
 from . import history
+from .answers import Types
 from .auth import Auth, Key, key_of
 from .config import MAX_SUBJECTS
 from .database import Database
+from .described import Example, described, sent
 from .edge import json_response
 from .errors import BadRequest, Unprocessable
 from .events import Moment, Name, Subject, plainly
@@ -97,6 +99,28 @@ class Stats:
             }
         )
 
+    @described(
+        "A project's types",
+        tag="Counts",
+        key="read",
+        query=TypesQuery,
+        answers={200: Types},
+        refuses=(BadRequest,),
+        examples=(
+            Example(
+                says="The first page of one",
+                query="limit=1",
+                given=(sent(("click", "red"), ("click", "blue"), ("hover", "red")),),
+                answer={"types": [{"type": "click", "total": 2}], "next": "click"},
+            ),
+            Example(
+                says="The next",
+                query="limit=1&after=click",
+                answer={"types": [{"type": "hover", "total": 1}], "next": None},
+            ),
+            Example(says="No page", query="limit=0", status=400),
+        ),
+    )
     async def get_types(self, request: web.Request) -> web.Response:
         """The project's types by name, each with its grand total, page by page."""
         key = await self._reader(request)

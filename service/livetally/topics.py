@@ -21,7 +21,7 @@ _Slot = Annotated[int, Meta(ge=0, lt=MAX_SLOTS)]
 _Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
-class _Totals(msgspec.Struct, forbid_unknown_fields=True):
+class TotalsTopic(msgspec.Struct, forbid_unknown_fields=True):
     totals: Name
     subjects: Annotated[list[Subject], Meta(min_length=1, max_length=MAX_SUBJECTS)] | None = None
 
@@ -30,7 +30,7 @@ class _Totals(msgspec.Struct, forbid_unknown_fields=True):
         return TotalsKey(project, self.totals, subjects)
 
 
-class _Feed(msgspec.Struct, forbid_unknown_fields=True):
+class FeedTopic(msgspec.Struct, forbid_unknown_fields=True):
     feed: Name
     subject: Subject | None = None
     since: dict[_Slot, _Seq] | None = None
@@ -39,21 +39,21 @@ class _Feed(msgspec.Struct, forbid_unknown_fields=True):
         return FeedKey(project, self.feed, self.subject)
 
 
-class _Item(msgspec.Struct, forbid_unknown_fields=True):
+class ItemTopic(msgspec.Struct, forbid_unknown_fields=True):
     item: tuple[ItemKey, ItemId]
 
     def key(self, project: int) -> ItemsKey:
         return ItemsKey(project, *self.item)
 
 
-class _Items(msgspec.Struct, forbid_unknown_fields=True):
+class ItemsTopic(msgspec.Struct, forbid_unknown_fields=True):
     items: ItemKey
 
     def key(self, project: int) -> ItemsKey:
         return ItemsKey(project, self.items, None)
 
 
-class _Pointers(msgspec.Struct, forbid_unknown_fields=True):
+class PointersTopic(msgspec.Struct, forbid_unknown_fields=True):
     pointers: Subject
 
     def key(self, project: int) -> PointersKey:
@@ -62,12 +62,17 @@ class _Pointers(msgspec.Struct, forbid_unknown_fields=True):
 
 #: By the field that tells the kind.
 _KINDS: dict[str, Any] = {
-    "totals": _Totals,
-    "feed": _Feed,
-    "item": _Item,
-    "items": _Items,
-    "pointers": _Pointers,
+    "totals": TotalsTopic,
+    "feed": FeedTopic,
+    "item": ItemTopic,
+    "items": ItemsTopic,
+    "pointers": PointersTopic,
 }
+
+
+def kinds() -> tuple[Any, ...]:
+    """The types of all topics, for the protocol's document."""
+    return tuple(_KINDS.values())
 
 
 def parse(topic: Raw, project: int) -> tuple[TopicKey, Position | None]:

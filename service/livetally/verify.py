@@ -6,8 +6,10 @@ Expensive, since it reads a project's whole log; for after an incident, and for 
 import msgspec
 from aiohttp import web
 
+from .answers import Verified
 from .auth import Auth, key_in
 from .database import Database
+from .described import Example, described, sent
 from .edge import json_response
 from .errors import NotFound
 from .hub import Hub
@@ -19,6 +21,12 @@ TIMEOUT_S = 120
 MAX_DIFFERENCES = 100
 
 
+class Query(msgspec.Struct):
+    """The parameters of a request; without a project it is the key's own."""
+
+    project: str | None = None
+
+
 class Verify:
     """For admin keys: their own project, or the one that is named."""
 
@@ -27,6 +35,30 @@ class Verify:
         self._database = database
         self._hub = hub
 
+    @described(
+        "Does everything agree?",
+        tag="Administration",
+        key="admin",
+        query=Query,
+        answers={200: Verified},
+        refuses=(NotFound,),
+        examples=(
+            Example(
+                says="A project",
+                query="project=demo",
+                given=(sent(("click", "red")),),
+                answer={
+                    "project": "demo",
+                    "exact": True,
+                    "events": 1,
+                    "total": 1,
+                    "differences": [],
+                    "hub": [],
+                },
+            ),
+            Example(says="None of that name", query="project=none", status=404),
+        ),
+    )
     async def get_verify(self, request: web.Request) -> web.Response:
         """{"exact": true}, or the differences: between what, where, and the two counts.
 

@@ -29,6 +29,7 @@ from livetally import keys
 from livetally.app import create_app
 from livetally.config import Config
 from livetally.database import Database, migrate
+from livetally.described import description_of
 from livetally.examples import Login
 from livetally.keys import Role
 from livetally.local import LocalPostgres, LocalRedis
@@ -240,7 +241,9 @@ async def serving(
     """The server in this loop, on a free port, with these settings; `login` is the demo's."""
     config = Config(database_url=database_url, redis_url=redis_url, **{"drain_s": 0, **settings})
     sock = listen("127.0.0.1", 0)
-    runner = make_runner(create_app(config, login=login))
+    app = create_app(config, login=login)
+    undescribed = _note_undescribed(app)
+    runner = make_runner(app)
     await runner.setup()
     await web.SockSite(runner, sock).start()
     service = Service(f"http://127.0.0.1:{sock.getsockname()[1]}", database_url, keys)
@@ -249,6 +252,26 @@ async def serving(
     finally:
         await service.close()
         await runner.cleanup()
+    assert not undescribed, "a route answers what its @described(…) doesn't say"
+
+
+#: What any route may answer: no valid HTTP, too much, another method, a client gone, a bug.
+_ANY = {400, 405, 408, 429, 499, 500}
+
+
+def _note_undescribed(app: web.Application) -> set[str]:
+    """Routes with the statuses they answered and that /openapi.json doesn't have."""
+    found: set[str] = set()
+
+    async def note(request: web.Request, response: web.StreamResponse) -> None:
+        about = description_of(request.match_info.handler)
+        if about is None or request.method in ("HEAD", "OPTIONS"):
+            return
+        if response.status not in about.statuses | _ANY:
+            found.add(f"{request.method} {request.path}: {response.status}")
+
+    app.on_response_prepare.append(note)
+    return found
 
 
 @pytest.fixture

@@ -25,12 +25,13 @@ LAYERS = """
     client.live client.outbox
     client.wire
     client.errors client.topics
-    messages
-    answers
     demo
     demo_aws
     serve
     app worker
+    docs
+    asyncapi
+    openapi
     archive queue queue_admin rollup
     manifest
     ledger objects
@@ -59,6 +60,8 @@ LAYERS = """
     publisher viewer totals keys
     store service_role
     database emf events local_aws probe
+    described messages shapes
+    answers
     config
     address ecs errors frames health item local logs loops metrics protocols workers sql __init__
 """

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
+from ..described import Example, Text, described
 from ..errors import NotFound
 
 _FOLDER = resources.files(__package__)
@@ -85,6 +86,11 @@ class Examples:
     def __init__(self, login: Login) -> None:
         self._login = login
 
+    @described(
+        "How older systems' clients talk to this server",
+        tag="Pages",
+        answers={200: Text("text/html")},
+    )
     async def page(self, request: web.Request) -> web.Response:
         response = web.Response(text=render(_address(request), self._login))
         response.content_type = "text/html"
@@ -97,6 +103,13 @@ class Examples:
         )
         return response
 
+    @described(
+        "A part of that page",
+        tag="Pages",
+        answers={200: Text("text/css")},
+        refuses=(NotFound,),
+        examples=(Example(says="None", path={"name": "none"}, status=404),),
+    )
     async def file(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         if name not in _FILES:

@@ -26,12 +26,23 @@ from msgspec import Raw
 
 from ..auth import Auth, key_of
 from ..connections import Connections
-from ..errors import DatabaseUnavailable, ForeignOrigin, LivetallyError, MissingKey, UnknownKey
+from ..described import Example, described
+from ..errors import (
+    BadRequest,
+    DatabaseUnavailable,
+    ForeignOrigin,
+    LivetallyError,
+    MissingKey,
+    ShuttingDown,
+    TooManyConnections,
+    UnknownKey,
+)
 from ..frames import message, websocket_text
 from ..health import Health
 from ..keys import Role
 from ..totals_topic import TotalsKey
 from .channels import CableSocket, Channel, Identifier, parse, text_of
+from .shapes import KeyQuery, RailsVersion
 from .websocket import accept, texts
 
 log = logging.getLogger(__name__)
@@ -63,6 +74,15 @@ class Cable:
         self._viewer_buffer_bytes = viewer_buffer_bytes
         self._sockets: set[CableSocket] = set()
 
+    @described(
+        "ActionCable, format 2's websocket",
+        tag="Older",
+        path={"version": RailsVersion},
+        query=KeyQuery,
+        answers={101: None},
+        refuses=(ShuttingDown, TooManyConnections, BadRequest),
+        examples=(Example(says="A cable", path={"version": "v2"}),),
+    )
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """GET /v1/events/cable. A bad key is told after the handshake: pages can't see a status."""
         socket = await accept(

@@ -16,23 +16,40 @@ well, missing or malformed ones 401. What is wrong with a body or a query is sai
 
 import base64
 import binascii
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 from aiohttp import hdrs, web
 
 from ..auth import Auth, Key
 from ..batcher import Batcher
 from ..database import Database
+from ..described import Example, described, sent
 from ..edge import error_response, json_response
-from ..errors import LivetallyError, MalformedJson, MissingKey, UnknownKey, WrongRole
+from ..errors import (
+    BadRequest,
+    LivetallyError,
+    MalformedJson,
+    MissingKey,
+    Overloaded,
+    RequestTimeout,
+    ShuttingDown,
+    TooLarge,
+    UnknownKey,
+    UnstorableEvent,
+    UnsupportedMediaType,
+    WrongRole,
+)
 from ..events import check, new_id
 from ..frames import message
 from ..ingest import read_body
 from ..keys import Role
 from ..page_views import PAGE_VIEW
 from .detail import Invalid, parse, problem
+from .shapes import Click, Counted, Problems, Said, View
 
 BUTTON_CLICK = "button_click"
 
@@ -58,6 +75,32 @@ class WrongLogin(LivetallyError):
     code = "wrong_login"
 
 
+class ButtonQuery(msgspec.Struct):
+    button_id: str
+
+
+class AddressQuery(msgspec.Struct):
+    url: str
+
+
+_WRITES: dict[str, Any] = {"tag": "Older", "key": "write", "login": True}
+_READS: dict[str, Any] = {"tag": "Older", "key": "read", "login": True}
+_POST_REFUSALS = (
+    *(WrongLogin, BadRequest, RequestTimeout, TooLarge, UnsupportedMediaType),
+    *(UnstorableEvent, Overloaded, ShuttingDown),
+)
+_POST_EXAMPLES = (
+    Example(says="Another media type", body="<a/>", media_type="application/xml", status=415),
+    Example(says="Too large", body="x" * 1_048_577, media_type="text/plain", status=413),
+    Example(
+        says="Not what its encoding says",
+        body="{}",
+        headers={"Content-Encoding": "gzip"},
+        status=400,
+    ),
+)
+
+
 class Collector:
     """The old collector's routes."""
 
@@ -74,15 +117,92 @@ class Collector:
             web.get("/web/page_view/count", answering(self.views)),
         ]
 
+    @described(
+        "Send a button click, format 5",
+        body={"application/json": Click},
+        answers={200: Said, 422: Problems},
+        refuses=_POST_REFUSALS,
+        examples=(
+            Example(
+                says="A click",
+                body={"session_id": "s1", "button_id": "buy"},
+                answer={"message": "Received"},
+            ),
+            Example(
+                says="No button",
+                body={"session_id": "s1"},
+                status=422,
+                answer={
+                    "detail": [
+                        {
+                            "loc": ["body", "button_id"],
+                            "msg": "field required",
+                            "type": "value_error.missing",
+                        }
+                    ]
+                },
+            ),
+            *_POST_EXAMPLES,
+        ),
+        **_WRITES,
+    )
     async def click(self, request: web.Request) -> web.Response:
         return await self._count(request, BUTTON_CLICK, "button_id", _CLICK)
 
+    @described(
+        "Send a page view, format 5",
+        body={"application/json": View},
+        answers={200: Said, 422: Problems},
+        refuses=_POST_REFUSALS,
+        examples=(
+            Example(
+                says="A view",
+                body={"session_id": "s1", "url": "https://shop.example/"},
+                answer={"message": "Received"},
+            ),
+            Example(says="No address", body={"session_id": "s1"}, status=422),
+            *_POST_EXAMPLES,
+        ),
+        **_WRITES,
+    )
     async def view(self, request: web.Request) -> web.Response:
         return await self._count(request, PAGE_VIEW, "url", _VIEW)
 
+    @described(
+        "A button's clicks, format 5",
+        query=ButtonQuery,
+        answers={200: Counted, 422: Problems},
+        refuses=(WrongLogin,),
+        examples=(
+            Example(
+                says="A button",
+                query="button_id=buy",
+                given=(sent((BUTTON_CLICK, "buy")),),
+                answer={"count": 1},
+            ),
+            Example(says="None is named", status=422),
+        ),
+        **_READS,
+    )
     async def clicks(self, request: web.Request) -> web.Response:
         return await self._total(request, BUTTON_CLICK, "button_id")
 
+    @described(
+        "An address's page views, format 5",
+        query=AddressQuery,
+        answers={200: Counted, 422: Problems},
+        refuses=(WrongLogin,),
+        examples=(
+            Example(
+                says="An address",
+                query="url=https://shop.example/",
+                given=(sent((PAGE_VIEW, "https://shop.example/")),),
+                answer={"count": 1},
+            ),
+            Example(says="None is named", status=422),
+        ),
+        **_READS,
+    )
     async def views(self, request: web.Request) -> web.Response:
         return await self._total(request, PAGE_VIEW, "url")
 
@@ -133,6 +253,7 @@ class Collector:
 def hello_or(page: Handler) -> Handler:
     """`GET /`: the page for browsers, and for the rest what the old collector said."""
 
+    @functools.wraps(page)
     async def home(request: web.Request) -> web.StreamResponse:
         accept = request.headers.get(hdrs.ACCEPT, "").lower()
         asks_for_html = "text/html" in accept or "text/*" in accept
@@ -148,6 +269,7 @@ def hello_or(page: Handler) -> Handler:
 def answering(handler: Handler) -> Handler:
     """Say what is wrong in the old system's form, `detail`."""
 
+    @functools.wraps(handler)
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)

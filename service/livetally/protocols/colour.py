@@ -18,9 +18,11 @@ from aiohttp import web
 from ..auth import Auth, Key, key_of
 from ..config import MAX_SUBJECTS
 from ..database import Database
+from ..described import Example, described, sent
 from ..edge import json_response
 from ..errors import BadRequest
 from ..keys import Role
+from .shapes import AdminStats, KeyQuery
 
 #: The actions that are pushed; any other name can be sent and asked for.
 ACTIONS = ("hover", "click")
@@ -54,6 +56,29 @@ class Colour:
         rows = await self._database.rows("top_subjects", project, action, MAX_SUBJECTS)
         return listed(action, {row["subject"]: row["total"] for row in rows})
 
+    @described(
+        "All projects' counts, format 1",
+        tag="Administration",
+        key="admin",
+        query=KeyQuery,
+        answers={200: AdminStats},
+        examples=(
+            Example(
+                says="One project",
+                given=(sent(("click", "red")),),
+                answer={
+                    "stats": [
+                        {"api_key": "demo", "action": "hover", "counts": []},
+                        {
+                            "api_key": "demo",
+                            "action": "click",
+                            "counts": [{"action": "click", "color": "red", "count": 1}],
+                        },
+                    ]
+                },
+            ),
+        ),
+    )
     async def get_admin_stats(self, request: web.Request) -> web.Response:
         await self._key_of(request, Role.ADMIN)
         projects = await self._ask_for_projects()

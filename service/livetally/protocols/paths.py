@@ -5,17 +5,31 @@ an array or NDJSON may mix them. `GET /v1/stats?action=` is format 1, `?type=` n
 our `error` object and, beside it, the fields that clients of the older system look for.
 """
 
+import functools
 from typing import Any
 
 from aiohttp import hdrs, web
 
+from ..answers import Series, SubjectTotal, Totals
 from ..auth import Key
 from ..batcher import Batcher, Result
+from ..described import Described, Example, Text, described, sent
 from ..edge import Handler, error_response, json_response
-from ..errors import BadRequest, LivetallyError, MissingKey, UnsupportedMediaType
-from ..events import parse
+from ..errors import (
+    BadRequest,
+    LivetallyError,
+    MissingKey,
+    Overloaded,
+    RequestTimeout,
+    ShuttingDown,
+    TooLarge,
+    Unprocessable,
+    UnstorableEvent,
+    UnsupportedMediaType,
+)
+from ..events import Name, parse
 from ..ingest import FORM, answer, is_ndjson
-from ..stats import Stats
+from ..stats import Query, Stats
 from .actions import (
     Shape,
     as_native,
@@ -27,6 +41,7 @@ from .actions import (
     shape_of,
 )
 from .colour import Colour
+from .shapes import ColourStats, RailsAction, RailsVersion
 
 _CHALLENGE = 'Token realm="Application"'
 
@@ -34,6 +49,7 @@ _CHALLENGE = 'Token realm="Application"'
 def legible(handler: Handler, shape: Shape | None = None) -> Handler:
     """Refusals in the shape of `shape`, or of the scheme in which the request brings its key."""
 
+    @functools.wraps(handler)
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
@@ -69,6 +85,116 @@ def _refusal(error: LivetallyError, shape: Shape) -> web.Response:
             return response
 
 
+class StatsQuery(Query):
+    """The parameters of both formats; one of `type` and `action` must be there."""
+
+    type: Name | None = None  # type: ignore[assignment]
+    action: Name | None = None
+
+
+_MINUTE = "from=2026-11-21T10:00:00Z&to=2026-11-21T10:01:00Z"
+_STATS = (
+    Example(
+        says="The largest",
+        query="type=click&top=1",
+        given=(sent(("click", "red"), ("click", "red"), ("click", "blue")),),
+        answer={"type": "click", "total": 3, "subjects": [{"subject": "red", "total": 2}]},
+    ),
+    Example(
+        says="One subject",
+        query="type=click&subject=blue",
+        answer={"type": "click", "subject": "blue", "total": 1},
+    ),
+    Example(
+        says="A series",
+        query=f"type=click&bucket=minute&{_MINUTE}",
+        answer={
+            "type": "click",
+            "bucket": "minute",
+            "from": "2026-11-21T10:00:00Z",
+            "to": "2026-11-21T10:01:00Z",
+            "series": [{"at": "2026-11-21T10:00:00Z", "total": 0}],
+        },
+    ),
+    Example(
+        says="A period beside the one before",
+        query=f"type=click&compare=before&{_MINUTE}",
+        answer={
+            "type": "click",
+            "from": "2026-11-21T10:00:00Z",
+            "to": "2026-11-21T10:01:00Z",
+            "total": 0,
+            "before": 0,
+            "subjects": [],
+        },
+    ),
+    Example(
+        says="Format 1, by colour",
+        query="action=click",
+        answer={
+            "stats": [
+                {"action": "click", "color": "blue", "count": 1},
+                {"action": "click", "color": "red", "count": 2},
+            ]
+        },
+    ),
+    Example(says="Not so many", query="type=click&top=1001", status=400),
+    Example(
+        says="No time between",
+        query="type=click&from=2026-11-21T10:00:00Z&to=2026-11-21T09:00:00Z",
+        status=422,
+    ),
+)
+
+#: POST /v2/events and /v3/events.
+RAILS_POST = Described(
+    says="Send a colour's action, format 2",
+    tag="Older",
+    key="write",
+    path={"version": RailsVersion},
+    body={"application/json": RailsAction, FORM: Text(FORM)},
+    answers={204: None},
+    refuses=(
+        *(BadRequest, RequestTimeout, TooLarge, UnsupportedMediaType, Unprocessable),
+        *(UnstorableEvent, Overloaded, ShuttingDown),
+    ),
+    examples=(
+        Example(
+            says="JSON",
+            path={"version": "v2"},
+            body={"action_color": {"action_name": "hover", "color_name": "red"}},
+        ),
+        Example(
+            says="A form",
+            path={"version": "v3"},
+            body="action_color[action_name]=hover&action_color[color_name]=red",
+            media_type=FORM,
+        ),
+        Example(says="Nothing of a colour", path={"version": "v2"}, body={}, status=400),
+        Example(
+            says="No colour",
+            path={"version": "v2"},
+            body={"action_color": {"action_name": "hover"}},
+            status=422,
+        ),
+        Example(
+            says="Another media type",
+            path={"version": "v2"},
+            body="<a/>",
+            media_type="application/xml",
+            status=415,
+        ),
+        Example(
+            says="Too large",
+            path={"version": "v2"},
+            body="x" * 1_048_577,
+            media_type="text/plain",
+            status=413,
+        ),
+    ),
+)
+
+
 class OlderPaths:
     """The paths that several systems have."""
 
@@ -77,6 +203,15 @@ class OlderPaths:
         self._colour = colour
         self._stats = stats
 
+    @described(
+        "A type's totals, a subject's, a period's, or counts over time",
+        tag="Counts",
+        key="read",
+        query=StatsQuery,
+        answers={200: (Totals, SubjectTotal, Series, ColourStats)},
+        refuses=(BadRequest, Unprocessable),
+        examples=_STATS,
+    )
     async def get_stats(self, request: web.Request) -> web.Response:
         """GET /v1/stats, whoever asks."""
         if "action" in request.query:

@@ -12,9 +12,12 @@ from aiohttp import web
 from ..auth import Auth, key_of
 from ..config import MAX_SUBJECTS
 from ..database import Database
+from ..described import Example, described, sent
 from ..edge import json_response
 from ..errors import BadRequest
 from ..keys import Role
+from .shapes import ActionQuery, RailsVersion
+from .shapes import Results as Shown
 
 
 def results(action: str | None, counts: Mapping[str, int]) -> dict[str, Any]:
@@ -32,6 +35,30 @@ class Results:
         self._auth = auth
         self._database = database
 
+    @described(
+        "Counts by colour, format 2",
+        tag="Older",
+        key="read",
+        path={"version": RailsVersion},
+        query=ActionQuery,
+        answers={200: Shown},
+        refuses=(BadRequest,),
+        examples=(
+            Example(
+                says="An action",
+                path={"version": "v2"},
+                query="action_name=click",
+                given=(sent(("click", "red"), ("hover", "red")),),
+                answer={"results": [{"action": "click", "color": "red", "amount": 1}]},
+            ),
+            Example(
+                says="All actions",
+                path={"version": "v3"},
+                answer={"results": [{"color": "red", "amount": 2}]},
+            ),
+            Example(says="No name", path={"version": "v2"}, query="action_name=%00", status=400),
+        ),
+    )
     async def get_events(self, request: web.Request) -> web.Response:
         """GET /v1/events, /v2/events and /v3/events."""
         key = await self._auth.find(key_of(request))

@@ -17,16 +17,21 @@ from aiohttp import web
 
 from ..auth import Auth
 from ..connections import Connection, Connections, error_message
+from ..described import Example, described
 from ..errors import (
     BadRequest,
     DatabaseUnavailable,
     ForeignOrigin,
     LivetallyError,
     MissingKey,
+    ShuttingDown,
+    TooManyConnections,
     UnknownKey,
+    WrongRole,
 )
 from ..frames import websocket_text
 from .item_socket import ItemSocket
+from .shapes import KeyQuery
 from .views import Views
 from .websocket import Socket, accept, native, texts
 
@@ -61,6 +66,20 @@ class Dispatcher:
         self._colour = colour
         self._viewer_buffer_bytes = viewer_buffer_bytes
 
+    @described(
+        "The websocket of formats 1, 3 and 4",
+        tag="Older",
+        query=KeyQuery,
+        answers={101: None},
+        refuses=(
+            *(BadRequest, MissingKey, UnknownKey, WrongRole, ForeignOrigin),
+            *(DatabaseUnavailable, ShuttingDown, TooManyConnections),
+        ),
+        examples=(
+            Example(says="A websocket"),
+            Example(says="No such key", query="api_key=none", status=401),
+        ),
+    )
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """GET /ws. What can be refused is refused before the handshake."""
         key = await self._auth.find_given(request)

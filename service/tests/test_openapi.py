@@ -1,0 +1,383 @@
+"""/openapi.json and /asyncapi.json: true of the running service, example by example."""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+import pytest
+from chromium import Tab, find_chromium, launched
+from conftest import Service, unreachable
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+from playwright.async_api import expect
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from livetally import keys, openapi
+from livetally.app import create_app
+from livetally.config import Config
+from livetally.database import Database
+from livetally.described import Described, Example, Text, description_of
+from livetally.keys import Role
+from livetally.local import LocalPostgres
+from livetally.openapi import routes_of, status_of
+
+APP = create_app(Config(database_url="postgresql://127.0.0.1/x", redis_url="redis://127.0.0.1"))
+ROUTES = {f"{method} {path}": description_of(handler) for method, path, handler in routes_of(APP)}
+DESCRIBED = {name: about for name, about in ROUTES.items() if about is not None}
+#: What a test can't bring about on the way; those of ingest, health and limits do.
+ELSEWHERE = {408, 429, 503}
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)")
+
+
+def checker(document: dict[str, Any], pointer: str, *, strict: bool) -> Draft202012Validator:
+    """A validator of the schema at a place in a document; strict: no field that isn't in it."""
+    whole = _closed(document) if strict else document
+    resource = Resource.from_contents(whole, default_specification=DRAFT202012)
+    registry = Registry().with_resource("urn:document", resource)
+    return Draft202012Validator({"$ref": f"urn:document#{pointer}"}, registry=registry)
+
+
+def _closed(node: Any) -> Any:
+    if isinstance(node, dict):
+        closed = {name: _closed(value) for name, value in node.items()}
+        if "properties" in closed and closed.get("type") == "object":
+            closed.setdefault("additionalProperties", False)
+        return closed
+    return [_closed(each) for each in node] if isinstance(node, list) else node
+
+
+def escaped(part: str) -> str:
+    return part.replace("~", "~0").replace("/", "~1")
+
+
+def masked(value: Any) -> Any:
+    return json.loads(_MOMENT.sub("…", json.dumps(value)))
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_every_route_is_described(route: str) -> None:
+    """A route without `@described(…)` on its handler is not finished: see described.py."""
+    assert ROUTES[route] is not None, f"{route}: put @described(…) on its handler"
+
+
+@pytest.mark.parametrize("route", DESCRIBED)
+def test_every_answer_has_an_example(route: str) -> None:
+    """Each status that a route describes has an example, or comes about in the tests below."""
+    about = DESCRIBED[route]
+    shown = {status_of(each, about) for each in about.examples}
+    generic = {401, 403} if about.key is not None else set()
+    plain = {status for status, each in about.answers.items() if isinstance(each, Text)}
+    plain |= {status for status, each in about.answers.items() if each == dict[str, Any]}
+    missing = about.statuses - shown - generic - ELSEWHERE - plain
+    if 101 in about.answers:
+        missing -= {400, 401, 403}
+    assert not missing, f"{route}: add an Example for {missing}"
+
+
+async def test_the_document_is_valid_and_whole(service: Service) -> None:
+    """Valid OpenAPI 3.1; its operations are the application's routes; every id is its own."""
+    async with service.http.get("/openapi.json") as response:
+        document = await response.json()
+    validate(document)
+    found = {
+        f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
+    }
+    assert found == DESCRIBED.keys()
+    ids = [operation["operationId"] for operation in operations(document)]
+    assert len(ids) == len(set(ids))
+    text = json.dumps(document)
+    assert all(
+        f"`{error.code}`" in text for about in DESCRIBED.values() for error in about.refusals
+    )
+
+
+def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for item in document["paths"].values():
+        yield from item.values()
+
+
+class Caller:
+    """Makes the requests of examples."""
+
+    def __init__(self, service: Service, project: str = "demo") -> None:
+        self.service = service
+        self.project = project
+        self.keys = dict(service.keys)
+        self.document = openapi.document(APP)
+
+    async def prepare(self, example: Example) -> None:
+        for call in example.given:
+            headers = {"x-api-key": self.keys[Role.ADMIN]}
+            async with self.service.http.request(
+                call.method, call.path, json=call.body, headers=headers
+            ) as response:
+                assert response.status == 200, await response.text()
+
+    def headers(self, about: Described, key: str | None) -> dict[str, str]:
+        if about.key is None or key is None:
+            return {}
+        if about.login:
+            return {"Authorization": aiohttp.encode_basic_auth(self.project, key)}
+        return {"x-api-key": key}
+
+    async def call(
+        self, route: str, example: Example, key: str | None, **more: str
+    ) -> tuple[int, str, Any]:
+        """(status, media type, body) of an example's request."""
+        method, _, path = route.partition(" ")
+        about = DESCRIBED[route]
+        for name in re.findall(r"{(\w+)}", path):
+            path = path.replace(f"{{{name}}}", quote(example.path.get(name, "x"), safe=""))
+        url = f"{path}?{example.query}" if example.query else path
+        headers = {**self.headers(about, key), **example.headers, **more}
+        if 101 in about.answers:
+            return await self._websocket(url, headers)
+        data = None
+        if example.body is not msgspec.UNSET:
+            is_text = isinstance(example.body, str)
+            data = example.body if is_text else json.dumps(example.body)
+            headers["content-type"] = example.media_type
+        async with self.service.http.request(
+            method, url, data=data, headers=headers, skip_auto_headers=("Accept",)
+        ) as response:
+            if response.content_type == "text/event-stream":
+                return (
+                    200,
+                    response.content_type,
+                    (await response.content.readuntil(b"\n\n")).decode(),
+                )
+            text = await response.text()
+            is_json = response.content_type == "application/json"
+            return response.status, response.content_type, json.loads(text) if is_json else text
+
+    async def _websocket(self, url: str, headers: dict[str, str]) -> tuple[int, str, Any]:
+        try:
+            async with self.service.http.ws_connect(url, headers=headers):
+                return 101, "", ""
+        except aiohttp.WSServerHandshakeError as error:
+            return error.status, "", ""
+
+    def check(self, route: str, status: int, media_type: str, body: Any) -> None:
+        """The answer is one that the document has, and as it says."""
+        method, _, path = route.partition(" ")
+        responses = self.document["paths"][path][method.lower()]["responses"]
+        assert str(status) in responses, (route, status, body)
+        content = responses[str(status)].get("content", {})
+        if media_type != "application/json" or status == 101:
+            return
+        assert media_type in content, (route, status, body)
+        place = f"/paths/{escaped(path)}/{method.lower()}/responses/{status}/content"
+        pointer = f"{place}/{escaped(media_type)}/schema"
+        checker(self.document, pointer, strict=status < 300).validate(body)
+
+
+async def follow(caller: Caller, route: str) -> None:
+    """Run a route's examples in order."""
+    about = DESCRIBED[route]
+    for example in about.examples:
+        await caller.prepare(example)
+        role = Role(about.key) if about.key is not None else Role.ADMIN
+        status, media_type, body = await caller.call(route, example, caller.keys[role])
+        assert status == status_of(example, about), (route, example.says, body)
+        caller.check(route, status, media_type, body)
+        if example.answer is not msgspec.UNSET:
+            assert masked(body) == masked(example.answer), (route, example.says)
+
+
+async def test_every_example_is_true(service: Service) -> None:
+    """An example's request, sent to a real service, is answered with its status and its answer, and
+    that answer is what its schema says. Each route has a project of its own."""
+    database = Database(service.database_url, 2)
+    await database.open()
+    for number, (route, about) in enumerate(DESCRIBED.items()):
+        if about.key == "admin":
+            continue
+        project = f"p{number}"
+        caller = Caller(service, project)
+        for role in (Role.WRITE, Role.READ, Role.ADMIN):
+            caller.keys[role] = await keys.create(database, project, role, role)
+        await follow(caller, route)
+    await database.close()
+
+
+@pytest.mark.parametrize("route", [name for name, each in DESCRIBED.items() if each.key == "admin"])
+async def test_every_example_for_admins_is_true(service: Service, route: str) -> None:
+    """The same where all projects can be seen: each route has a database of its own."""
+    await follow(Caller(service), route)
+
+
+@pytest.mark.parametrize("kind", ["stranger", "unknown", "wrong role"])
+async def test_keys_are_needed_as_it_says(service: Service, kind: str) -> None:
+    """Without a key, with one that nobody has, and with one of the other role: each route with a
+    key answers as it describes."""
+    caller = Caller(service)
+    other = {"write": Role.READ, "read": Role.WRITE, "admin": Role.READ}
+    for route, about in DESCRIBED.items():
+        if about.key is None:
+            continue
+        key = {"stranger": None, "unknown": "lt_none", "wrong role": service.keys[other[about.key]]}
+        example = about.examples[0] if about.examples else Example(says="")
+        status, media_type, body = await caller.call(route, example, key[kind])
+        expected = 403 if kind == "wrong role" or (about.login and kind == "unknown") else 401
+        assert status == expected, (route, body)
+        caller.check(route, status, media_type, body)
+
+
+async def test_without_a_database_every_route_says_so(
+    service: Service, postgres: LocalPostgres
+) -> None:
+    """Postgres away: whatever needs it answers 503 as it describes, with Retry-After."""
+    caller = Caller(service)
+
+    async def ask(route: str, about: Described) -> None:
+        key = service.keys[Role(about.key)]
+        status, media_type, body = await caller.call(route, about.examples[0], key)
+        assert status == 503, (route, status, body)
+        caller.check(route, status, media_type, body)
+
+    needing = {name: each for name, each in DESCRIBED.items() if each.key and each.examples}
+    with unreachable(postgres, service.database_url):
+        await asyncio.gather(*(ask(route, about) for route, about in needing.items()))
+
+
+async def test_the_live_protocol_is_as_described(service: Service) -> None:
+    """AsyncAPI 3.0: every message of a real connection, of each topic and kind, is of its schema;
+    what clients may send, too."""
+    async with service.http.get("/asyncapi.json") as response:
+        document = await response.json()
+    assert document["asyncapi"] == "3.0.0"
+    names = document["channels"]["live"]["messages"].keys()
+    payload = {
+        name: checker(document, f"/components/messages/{name}/payload", strict=True)
+        for name in names
+    }
+    for name, message in document["components"]["messages"].items():
+        for example in message.get("examples", ()):
+            payload[name].validate(example["payload"])
+
+    seen: set[str] = set()
+    sends: list[dict[str, Any]] = [
+        {"type": "subscribe", "id": 1, "topic": {"totals": "click"}},
+        {"type": "subscribe", "id": 2, "topic": {"feed": "click", "since": {}}},
+        {"type": "subscribe", "id": "three", "topic": {"items": "van"}},
+        {"type": "subscribe", "id": 4, "topic": {"item": ["van", "1"]}},
+        {"type": "subscribe", "id": 5, "topic": {"pointers": "/"}},
+        {"type": "subscribe", "id": 6, "topic": {"totals": "click", "subjects": ["red"]}},
+        {"type": "ping"},
+        {"type": "track", "ref": "a", "events": [{"type": "click", "subject": "red"}]},
+        {
+            "type": "track",
+            "ref": 2,
+            "events": [
+                {
+                    "type": "pointer",
+                    "subject": "/",
+                    "session": "s",
+                    "properties": {"x": 0.5, "y": 0.25},
+                },
+                {"type": "bad"},
+            ],
+        },
+        {"type": "unsubscribe", "id": 4},
+    ]
+    async with service.live(key=service.keys[Role.ADMIN]) as live:
+        payload["ready"].validate({"type": "ready", "project": "demo", "role": "admin"})
+        for message in sends:
+            payload[message["type"]].validate(message)
+            await live.send(**message)
+        await live.send(type="unsubscribe", id=99)  # an error
+        headers = {"x-api-key": service.keys[Role.ADMIN]}
+        await (await service.http.put("/v1/items/van/1", json={"a": 1}, headers=headers)).read()
+        await (await service.http.delete("/v1/items/van/1", headers=headers)).read()
+        wanted = {"snapshot", "update", "events", "pong", "ack", "unsubscribed", "error"}
+        pointed = removed = False
+        async with asyncio.timeout(20):
+            while not (wanted <= seen and pointed and removed):
+                message = await live.receive()
+                payload[message["type"]].validate(message)
+                seen.add(message["type"])
+                pointed |= bool(message.get("pointers"))
+                removed |= any(item.get("removed") for item in message.get("items", ()))
+    assert seen <= names
+
+
+async def test_format_5_finds_its_docs(service: Service) -> None:
+    """Clients of the old collector have /docs and /openapi.json, as it had."""
+    async with service.http.get("/docs") as response:
+        assert response.status == 200
+        assert response.content_type == "text/html"
+        text = await response.text()
+    assert "/button/click" in text
+    assert "<script>" not in text
+    assert "style=" not in text
+
+
+# In a browser.
+
+AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="no Chromium or Chrome found")
+
+
+@pytest.mark.browser
+@needs_chromium
+async def test_a_route_is_found_and_tried(service: Service) -> None:
+    """By keyboard: words narrow the list, and a request that is tried shows the real answer;
+    nothing is asked elsewhere, nothing breaks the policy."""
+    await service.post([{"type": "click", "subject": "<b>red</b>"}])
+    async with launched() as browser:
+        tab = Tab(await (await browser.new_context()).new_page(), service.url, "")
+        page = tab.page
+        await page.goto(service.url + "/docs")
+        await page.get_by_label("Find").fill("sendbeacon")
+        await expect(page.locator("#found")).to_have_text("1 route")
+        await page.get_by_label("Find").fill("totals subject's period")
+        await expect(page.locator("article[data-path]:visible")).to_have_count(1)
+        await page.get_by_label("Key to try with").fill(service.keys[Role.READ])
+        route = page.locator("#get_v1_stats")
+        await route.get_by_text("Try it").focus()
+        await page.keyboard.press("Enter")
+        for name in ("subject", "bucket", "from", "to", "compare", "action"):
+            await route.get_by_label(name, exact=True).fill("")
+        await route.get_by_label("type", exact=True).fill("click")
+        await page.keyboard.press("Enter")
+        await expect(route.get_by_role("status")).to_contain_text('"subject": "<b>red</b>"')
+        assert tab.complaints() == []
+
+
+@pytest.mark.browser
+@needs_chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+async def test_axe_finds_nothing_in_the_docs(service: Service, scheme: Any, width: int) -> None:
+    """No violation that axe-core knows, nor sideways scrolling, with everything unfolded."""
+    if not AXE.exists():
+        pytest.skip("axe-core is missing: npm ci in frontend/")
+    async with launched() as browser:
+        viewport: Any = {"width": width, "height": 844}
+        context = await browser.new_context(viewport=viewport, color_scheme=scheme)
+        page = await context.new_page()
+        tools = await context.new_cdp_session(page)
+        await tools.send("Page.setBypassCSP", {"enabled": True})
+        await page.goto(service.url + "/docs")
+        await page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
+        await expect(page.locator("article form")).to_have_count(
+            await page.get_by_text("Try it").count()
+        )
+        await page.add_script_tag(path=AXE)
+        found = await page.evaluate("axe.run({resultTypes: ['violations']})")
+        assert found["violations"] == [], json.dumps(found["violations"], indent=1)[:3_000]
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        if folder := os.environ.get("SCREENSHOTS"):
+            await page.evaluate(
+                "document.querySelectorAll('details').forEach((d) => (d.open = false))"
+            )
+            await page.screenshot(path=f"{folder}/docs-{scheme}-{width}.png")
