@@ -50,6 +50,7 @@ export default defineConfig({
       "/v1": { target: service, ws: true },
       "/admin/v1": service,
       "/page.json": service,
+      "/js": service,
     },
   },
 });

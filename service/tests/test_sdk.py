@@ -347,6 +347,21 @@ async def test_offline_and_back_in_two_tabs(world: World) -> None:
     await until(lambda: nothing_waits(two), 10)
     assert await world.duplicates() == 0
 
+    three = await world.visit(context)
+    await context.set_offline(True)
+    await track(two, "two", 400)
+    await track(three, "three", 400)
+    await until(lambda: has_waiting(two, 800), 10)
+    await context.set_offline(False)
+    await until(lambda: nothing_waits(two), 30)
+    assert dict(world.logged()) == {
+        ("sale", "before"): 1,
+        ("sale", "one"): 30,
+        ("sale", "two"): 420,
+        ("sale", "three"): 400,
+    }
+    assert await world.duplicates() == 0
+
 
 async def waiting(page: Page) -> int:
     """How many events are on this origin's disk."""
@@ -425,9 +440,16 @@ async def test_leaving_the_page_sends_what_waits(world: World) -> None:
     world.shop.body = page_with_sdk
     await context.route("**/v1/events", lambda route: route.abort())
     page = await world.visit(context)
-    await track(page, "gold", 2_000)
-    await until(lambda: has_waiting(page, 2_000), 10)
-    await page.goto(world.shop.url + "/left")
+    await track(page, "gold")
+    await until(lambda: has_waiting(page, 1), 10)
+    await page.evaluate(
+        """() => {
+          navigator.sendBeacon = () => false;
+          for (let i = 1; i < 2_000; i++) livetally.track("sale", "gold");
+          location.assign("/left");
+        }"""
+    )
+    await page.wait_for_url("**/left")
     await context.unroute("**/v1/events")
     await page.reload()
     await world.counted(Counter({("sale", "mediumspringgreen"): 600, ("sale", "gold"): 2_000}))

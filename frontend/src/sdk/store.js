@@ -95,7 +95,7 @@ export class Store {
       await new Promise((done, failed) => {
         transaction.oncomplete = done;
         transaction.onabort = transaction.onerror = failed;
-        // A page that is being left hears no more answers: without this its writes are undone.
+        // Now, not when all answers were heard: a page that is being left may not live to.
         if (work(transaction.objectStore("events")) !== MORE) transaction.commit?.();
       });
     } catch {
