@@ -1,0 +1,188 @@
+"""What is deployed beside the service, held to the service: metrics, alerts, runbook, image."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Service
+from prometheus_client.parser import text_string_to_metric_families
+
+from livetally.config import Config, variables
+from livetally.workers.worker import create_worker
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "service" / "deploy"
+ALERTS = DEPLOY / "alerts.yml"
+DASHBOARD = DEPLOY / "grafana" / "dashboards" / "livetally.json"
+_OURS = re.compile(r"\blivetally_[a-z_]+\b")
+
+
+def expressions() -> dict[str, str]:
+    """Every expression of the dashboard and of the rules, by where it stands."""
+    panels = json.loads(DASHBOARD.read_text("utf-8"))["panels"]
+    found = {f"{p['title']} {t['refId']}": t["expr"] for p in panels for t in p["targets"]}
+    rules = re.split(r"^ +- alert: (\w+)$", ALERTS.read_text("utf-8"), flags=re.MULTILINE)[1:]
+    for name, rule in zip(rules[::2], rules[1::2], strict=True):
+        (expr,) = re.findall(r"expr: (.*?)\n +(?:for|labels):", rule, re.DOTALL)
+        found[name] = expr
+    return found
+
+
+def alerts() -> list[str]:
+    return re.findall(r"^ +- alert: (\w+)$", ALERTS.read_text("utf-8"), re.MULTILINE)
+
+
+async def exported(service: Service) -> dict[str, set[str]]:
+    """Every sample that the service exports, and the labels it can have."""
+    await service.post({"type": "click", "subject": "red"})
+    async with service.live() as live:
+        await live.subscribe(1, {"totals": "click"})
+        async with service.http.get("/metrics") as response:
+            text = await response.text()
+    return _samples(text)
+
+
+def _samples(text: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(text):
+        names = {
+            "counter": (f"{family.name}_total",),
+            "histogram": tuple(f"{family.name}_{part}" for part in ("bucket", "sum", "count")),
+        }.get(family.type, (family.name,))
+        for name in names:
+            found.setdefault(name, set())
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    return found
+
+
+async def test_every_metric_that_is_shown_is_exported(service: Service) -> None:
+    """A panel or a rule that asks for a metric that isn't there is empty and quiet for ever."""
+    there = await exported(service)
+    for where, expression in expressions().items():
+        missing = set(_OURS.findall(expression)) - there.keys()
+        assert not missing, f"{where}: {missing}"
+    # and the other way: what the service tells is shown somewhere
+    shown = {name for text in expressions().values() for name in _OURS.findall(text)}
+    assert {
+        "livetally_events_accepted_total",
+        "livetally_commit_seconds_bucket",
+        "livetally_queue_events",
+        "livetally_viewers",
+        "livetally_frames_sent_total",
+        "livetally_lag_seconds_bucket",
+        "livetally_commit_failures_total",
+    } <= shown
+
+
+async def test_the_worker_exports_the_same(
+    service: Service, redis_url: str, aiohttp_client: Any, tmp_path: Path
+) -> None:
+    """One set of metrics for both: a dashboard needs not know who counts what."""
+    config = Config(
+        database_url=service.database_url, redis_url=redis_url, archive_url=str(tmp_path)
+    )
+    client = await aiohttp_client(create_worker(config))
+    worker = _samples(await (await client.get("/metrics")).text())
+    names = {name for text in expressions().values() for name in _OURS.findall(text)}
+    assert names <= worker.keys()
+
+
+def test_labels_are_those_of_the_code() -> None:
+    """What rules and panels group and filter by are labels that the metric has."""
+    source = (ROOT / "service" / "livetally" / "metrics.py").read_text("utf-8")
+    declared = re.findall(
+        r"(?:Counter|Gauge|Histogram)\(\s*\"(\w+)\",\s*\"[^\"]*\",\s*(?:\[([^\]]*)\])?", source
+    )
+    labels = {name: set(re.findall(r"\w+", given)) for name, given in declared}
+    assert len(labels) > 15
+    always = {"le", "job", "instance"}
+    for where, expression in expressions().items():
+        metrics = {re.sub(r"_(total|bucket|sum|count)$", "", m) for m in _OURS.findall(expression)}
+        by = {x for each in re.findall(r"by \(([^)]*)\)", expression) for x in each.split(", ")}
+        by |= set(re.findall(r"[{,](\w+)=", expression))
+        has = set().union(*(labels.get(metric, set()) for metric in metrics)) | always
+        assert by <= has, f"{where}: {by - has}"
+
+
+def test_every_alert_has_its_runbook_and_its_test() -> None:
+    """Whoever is called finds what to do by the alert's name; each alert is tried both ways."""
+    runbook = (DEPLOY / "README.md").read_text("utf-8")
+    tests = (DEPLOY / "alerts_test.yml").read_text("utf-8")
+    assert re.findall(r'<a id="(\w+)"></a>`(\w+)`', runbook) == [
+        (name.lower(), name) for name in alerts()
+    ]
+    for name in alerts():
+        assert f"runbook: service/deploy/README.md#{name.lower()}\n" in ALERTS.read_text("utf-8")
+        assert f"name: {name} calls\n" in tests
+        assert f"name: {name} is quiet\n" in tests
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool (Debian: prometheus)")
+def test_alerts_call_when_they_must() -> None:
+    """Prometheus' own checker, on the rules, their tests and its configuration."""
+    for command in (
+        ("check", "rules", "alerts.yml"),
+        ("test", "rules", "alerts_test.yml"),
+        ("check", "config", "--syntax-only", "prometheus.yml"),
+    ):
+        ran = subprocess.run(
+            ["promtool", *command], cwd=DEPLOY, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def _asked_of_aws() -> Iterator[str]:
+    for file in (ROOT / "service" / "livetally").rglob("*.py"):
+        text = file.read_text("utf-8")
+        yield from re.findall(r"\b(?:client|create_client)\(\s*\"([a-z0-9-]+)\"", text)
+        for names in re.findall(r"for service in \(([^)]*)\)", text):
+            yield from re.findall(r"\"([a-z0-9-]+)\"", names)
+
+
+def test_the_image_keeps_every_aws_service_that_is_asked() -> None:
+    """The image is without botocore's other 400 services: none of those may be asked for."""
+    kept = re.search(r'^ARG AWS_SERVICES="(.*)"$', (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert kept
+    asked = set(_asked_of_aws())
+    assert {"s3", "sqs", "sns"} <= asked
+    assert asked <= set(kept[1].split())
+
+
+def test_every_knob_is_explained() -> None:
+    """What docker-compose.yml takes from outside is in .env.example with the same default, and
+    nothing else is; those of ours are settings of the service, or named here."""
+    compose = (ROOT / "docker-compose.yml").read_text("utf-8")
+    knobs = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", compose))
+    example = (ROOT / ".env.example").read_text("utf-8")
+    assert knobs == dict(re.findall(r"^#(\w+)=(.*)$", example, re.MULTILINE))
+    of_compose = {
+        "LIVETALLY_HTTP_PORT",
+        "LIVETALLY_TASKS",
+        "LIVETALLY_MEMORY",
+        "LIVETALLY_IMAGE",
+        "LIVETALLY_REVISION",
+    }
+    settings = {name: default for name, default, _ in variables()}
+    for name in set(knobs) - of_compose:
+        if name.startswith("LIVETALLY_"):
+            assert settings[name] == knobs[name], name
+
+
+def test_nothing_secret_can_enter_an_image() -> None:
+    """The build sees only what is named; and what is named holds no keys or passwords."""
+    lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    assert {"**/.env*", "frontend/node_modules"} <= set(rules)
+    copied = re.findall(
+        r"^COPY (?!--from)(.*) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE
+    )
+    allowed = {rule[1:].replace("*", "") for rule in rules if rule.startswith("!")}
+    for source in " ".join(copied).split():
+        assert any(source.startswith(each.replace(".txt", "")) for each in allowed), source
