@@ -29,12 +29,14 @@ VENV_BROKEN := $(shell test -x .venv/bin/python || echo always)
 NEEDS_WHEEL := import sys; sys.exit(sys.platform != "linux" or sys.version_info < (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-aws test test-service test-frontend lint format lock bench jitter load queue-load browser clean clean-data always
+.PHONY: help run run-aws test compose-test test-service test-frontend lint format lock bench jitter \
+	load queue-load browser clean clean-data always
 
 help:
 	@echo "make run [PORT=8080]  start everything here and print the address"
 	@echo "make run-aws          the same, with S3, SQS and SNS of its own, and a worker"
 	@echo "make test             lint, then every test, on the real servers"
+	@echo "make compose-test     docker compose up, and break it: tasks, Postgres, Redis, a deploy"
 	@echo "make lint             ruff and mypy --strict"
 	@echo "make format           let ruff format and fix"
 	@echo "make bench            measure this machine"
@@ -59,6 +61,9 @@ test-service: .venv/.dev
 
 test-frontend: $(PAGE)
 	@if [ -d frontend/node_modules ]; then cd frontend && NODE_OPTIONS=--test-reporter=spec npm test --silent; fi
+
+compose-test: .venv/.dev
+	@exec service/deploy/tests/run .venv/bin/python -m pytest service/deploy/tests $(ARGS)
 
 lint: .venv/.dev
 	@.venv/bin/ruff format --check --quiet .

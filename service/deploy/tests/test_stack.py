@@ -1,0 +1,246 @@
+"""What `docker compose up` promises, each promise on the running stack."""
+
+import asyncio
+import json
+import re
+import time
+
+import aiohttp
+from conftest import ROOT, Load, Stack, compose, in_thread, run, until
+
+MAX_IMAGE_BYTES = 190_000_000
+RUNBOOK = ROOT / "service" / "deploy" / "README.md"
+
+
+def command(begins: str) -> str:
+    """A command of the runbook, as it is written there."""
+    found = re.search(rf"^{re.escape(begins)}.*$", RUNBOOK.read_text("utf-8"), re.MULTILINE)
+    assert found, begins
+    return found[0].partition("   #")[0]
+
+
+def shell(text: str) -> str:
+    return run("sh", "-euc", text)
+
+
+def viewers_of(task: str) -> int:
+    """How many live connections a task has, as its own metrics tell."""
+    code = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/metrics').read().decode())"
+    text = run("docker", "exec", task, "python", "-c", code)
+    found = re.search(r"^livetally_viewers (\S+)$", text, re.MULTILINE)
+    assert found
+    return int(float(found[1]))
+
+
+async def exact(stack: Stack, load: Load) -> None:
+    """Every event that was acknowledged is counted, once, and no other is."""
+    async with aiohttp.ClientSession() as http:
+        assert await stack.total(http) == len(load.stored)
+
+
+def test_the_image_is_small_and_locked_down(stack: Stack) -> None:
+    """Within its size; not root, with nothing to install by and nowhere to write."""
+    image = json.loads(run("docker", "image", "inspect", "livetally:latest"))[0]
+    assert image["Size"] <= MAX_IMAGE_BYTES
+    assert image["Config"]["User"] == "10001:10001"
+    assert image["Config"]["Healthcheck"]["Test"][0] == "CMD"
+    labels = image["Config"]["Labels"]
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    for tool in ("pip", "apt-get", "gcc", "curl", "npm", "perl"):
+        assert not run("docker", "exec", stack.tasks()[0], "sh", "-c", f"command -v {tool} || :")
+    ran = run("docker", "exec", stack.tasks()[0], "sh", "-c", "touch /x /venv/x 2>&1 || :")
+    assert ran.count("Read-only file system") == 2
+
+
+async def test_viewers_of_both_tasks_see_every_event(stack: Stack) -> None:
+    """Events go in through the proxy, websockets to whichever task: all of them show the total."""
+    async with stack.viewers(8) as viewers, stack.under_load(2) as load:
+        await until(lambda: all(viewer.connections for viewer in viewers), "nobody connected")
+        assert all(viewers_of(task) for task in stack.tasks()), "one task has all viewers"
+        await load.more(100)
+    async with stack.viewers(8) as viewers:
+        await until(
+            lambda: all(viewer.total == len(load.stored) for viewer in viewers),
+            "a viewer shows something else",
+        )
+    await exact(stack, load)
+
+
+async def test_what_is_not_for_everybody_stays_inside(stack: Stack) -> None:
+    """One published port, on this machine only; no metrics through it, no version told, and what
+    the proxy refuses by itself looks like what the service refuses."""
+    published = {
+        container["Name"]: container["Publishers"]
+        for line in compose("ps", "--format", "json").splitlines()
+        if (container := json.loads(line))
+        and any(each["PublishedPort"] for each in container["Publishers"] or [])
+    }
+    assert len(published) == 1
+    ((proxy, ports),) = published.items()
+    assert "proxy" in proxy
+    assert {port["URL"] for port in ports} == {"127.0.0.1"}
+    async with aiohttp.ClientSession() as http:
+        for path, status in (("/metrics", 404), ("/-/proxy", 403), ("/healthz", 200)):
+            async with http.get(stack.url + path) as response:
+                assert response.status == status, path
+                assert not re.search(r"\d", response.headers["Server"])
+        async with http.get(stack.url + "/metrics") as response:
+            assert (await response.json())["error"]["code"] == "not_found"
+        async with http.get(stack.url + "/") as response:
+            assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+        headers = {"x-api-key": stack.write}
+        async with http.post(
+            stack.url + "/v1/events", data=b" " * 3_000_000, headers=headers
+        ) as response:
+            assert response.status == 413
+            assert (await response.json())["error"]["code"] == "too_large"
+
+
+async def test_a_killed_task_loses_nothing(stack: Stack) -> None:
+    """Under load one task dies as by the kernel's hand: its viewers move over, every acknowledged
+    event is counted once, and the task comes back by itself."""
+    async with stack.viewers(8) as viewers, stack.under_load() as load:
+        await until(lambda: all(viewer.connections for viewer in viewers), "nobody connected")
+        await load.more(50)
+        victim = stack.tasks()[0]
+        kill = (
+            "for p in /proc/[0-9]*; do p=${p#/proc/}; [ $p = 1 ] || [ $p = $$ ] || kill -9 $p; done"
+        )
+        await in_thread(run, "docker", "exec", victim, "sh", "-c", kill)
+        await until(lambda: any(viewer.connections > 1 for viewer in viewers), "nobody moved over")
+        await load.more(50)
+        state = "{{.State.Health.Status}} {{.RestartCount}}"
+        await until(
+            lambda: run("docker", "inspect", "--format", state, victim).split() == ["healthy", "1"],
+            "the task did not come back",
+        )
+    await until(
+        lambda: asyncio.sleep(0, all(viewer.total >= 0 for viewer in viewers)), "a viewer is blind"
+    )
+    await exact(stack, load)
+
+
+async def test_postgres_restarts(stack: Stack) -> None:
+    """Refused while it is away, never lied to; viewers are told, keep their connections, and in the
+    end show what Postgres holds."""
+    async with stack.viewers(4) as viewers:
+        async with stack.under_load() as load:
+            await until(lambda: all(viewer.connections for viewer in viewers), "nobody connected")
+            await load.more(50)
+            await in_thread(compose, "restart", "postgres")
+            await load.more(50)
+        await until(
+            lambda: all(viewer.total == len(load.stored) for viewer in viewers),
+            "a viewer shows something else",
+        )
+        assert {viewer.connections for viewer in viewers} == {1}
+        assert all(viewer.said[-1] == "fresh" for viewer in viewers if viewer.said)
+    await exact(stack, load)
+
+
+async def test_redis_restarts(stack: Stack) -> None:
+    """Nothing is refused, and viewers of both tasks are exact all the same."""
+    async with stack.viewers(8) as viewers:
+        async with stack.under_load() as load:
+            await until(lambda: all(viewer.connections for viewer in viewers), "nobody connected")
+            await load.more(50)
+            await in_thread(compose, "restart", "redis")
+            await load.more(50)
+        await until(
+            lambda: all(viewer.total == len(load.stored) for viewer in viewers),
+            "a viewer shows something else",
+        )
+        assert {viewer.connections for viewer in viewers} == {1}
+    assert not load.refusals
+    await exact(stack, load)
+
+
+async def test_a_rolling_recreate_is_not_noticed(stack: Stack) -> None:
+    """All tasks are replaced under load: somebody always answers, no acknowledged event is lost,
+    viewers move over."""
+    before = stack.tasks()
+    async with stack.viewers(8) as viewers:
+        async with stack.under_load() as load:
+            await until(lambda: all(viewer.connections for viewer in viewers), "nobody connected")
+            await in_thread(run, command("docker compose build").split(" && ")[1])
+            await load.more(50)
+        await until(
+            lambda: all(viewer.total == len(load.stored) for viewer in viewers),
+            "a viewer shows something else",
+        )
+        assert all(viewer.connections > 1 for viewer in viewers)
+    after = stack.tasks()
+    assert len(after) == len(before)
+    assert not set(after) & set(before)
+    # A task that stops says so itself; that no task is there at all is never said.
+    assert {code for _, code in load.refusals} <= {"shutting_down", "ServerDisconnectedError"}
+    await exact(stack, load)
+
+
+async def test_the_worker_counts_messages_and_archives(stack: Stack) -> None:
+    """A message in the queue becomes an event; the queue and the bucket were made at the start."""
+    send = """
+import asyncio, json, os, sys
+from livetally.workers.aws import client
+async def main():
+    url = os.environ["LIVETALLY_QUEUE_URL"]
+    body = json.dumps({"id": "one", "type": "click", "subject": "queue"})
+    key = {"x-api-key": {"DataType": "String", "StringValue": sys.argv[1]}}
+    async with client("sqs", url) as sqs:
+        await sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=key)
+    async with client("s3") as s3:
+        await s3.list_objects_v2(Bucket="livetally")
+asyncio.run(main())
+"""
+    compose("exec", "-T", "worker", "python", "-c", send, stack.write)
+    async with aiohttp.ClientSession() as http:
+
+        async def counted() -> bool:
+            return await stack.total(http) == 1
+
+        await until(counted, "the message was not counted")
+
+
+def test_prometheus_scrapes_every_task(stack: Stack) -> None:
+    """In the profile `metrics` each task and the worker is a target that is up, and the rules are
+    in force."""
+    compose("--profile", "metrics", "up", "--detach", "--wait", "prometheus")
+    wget = ("exec", "-T", "prometheus", "wget", "-q", "-O", "-")
+    deadline = time.monotonic() + 60
+    while True:
+        answer = json.loads(compose(*wget, "http://127.0.0.1:9090/api/v1/targets"))
+        targets = answer["data"]["activeTargets"]
+        jobs = sorted(each["labels"]["job"] for each in targets if each["health"] == "up")
+        if jobs == ["service", "service", "worker"]:
+            break
+        assert time.monotonic() < deadline, targets
+        time.sleep(0.5)
+    rules = json.loads(compose(*wget, "http://127.0.0.1:9090/api/v1/rules"))
+    assert rules["data"]["groups"]
+    compose("--profile", "metrics", "rm", "--stop", "--force", "prometheus")
+
+
+async def test_backup_and_restore(stack: Stack, tmp_path_factory: object) -> None:
+    """The runbook's own commands: a dump of the running stack, restored into an empty one, holds
+    every key and every count of that moment; and events go on being counted, once."""
+    async with stack.under_load() as load:
+        await load.more(100)
+    client = "docker compose exec -T postgres sh -c 'PGPASSWORD=$(cat /run/secrets/owner/password) "
+    dump, restore = command(client + "pg_dump"), command(client + "pg_restore")
+    file = str(tmp_path_factory.mktemp("backup") / "livetally.dump")  # type: ignore[attr-defined]
+    shell(dump.replace("livetally.dump", file))
+    compose("down", "--volumes", "--timeout", "35")
+    shell(command("docker compose up --detach --wait postgres"))
+    shell(restore.replace("livetally.dump", file))
+    shell(command("docker compose up --detach --wait       #").strip())
+    await exact(stack, load)
+    async with aiohttp.ClientSession() as http:
+        again = [{"id": each, "type": "click", "subject": "s0"} for each in list(load.stored)[:5]]
+        headers = {"x-api-key": stack.write}
+        async with http.post(stack.url + "/v1/events", json=again, headers=headers) as response:
+            assert (await response.json())["duplicates"] == 5
+    async with stack.under_load(1) as more:
+        await more.more(5)
+    async with aiohttp.ClientSession() as http:
+        assert await stack.total(http) == len(load.stored) + len(more.stored)
