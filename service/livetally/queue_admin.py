@@ -6,12 +6,25 @@ POST /admin/v1/dead-letters/replay     {"ids":[…]} or {"all":true}, and "dry_r
 GET  /admin/v1/refusals                the latest reasons, those of objects that were taken too
 """
 
+from typing import Annotated, Any
+
 import msgspec
 from aiohttp import hdrs, web
+from msgspec import Meta
 
 from .auth import Auth, key_of
+from .described import Example, described
 from .edge import json_response
-from .errors import BadRequest, MalformedJson, Unprocessable
+from .errors import (
+    BadRequest,
+    MalformedJson,
+    NotFound,
+    QueueUnavailable,
+    RequestTimeout,
+    TooLarge,
+    Unprocessable,
+    UnsupportedMediaType,
+)
 from .events import plainly
 from .ingest import read_body
 from .keys import Role
@@ -19,13 +32,19 @@ from .workers.dead_letters import MAX_LOOKED_AT, DeadLetters
 from .workers.refusals import Refusals
 
 
-class _Replay(msgspec.Struct, forbid_unknown_fields=True):
+class LimitQuery(msgspec.Struct):
+    """The parameters of a list."""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_LOOKED_AT)] = 100
+
+
+class Replay(msgspec.Struct, forbid_unknown_fields=True):
     ids: list[str] | None = None
     all: bool = False
     dry_run: bool = False
 
 
-_replay = msgspec.json.Decoder(_Replay)
+_replay = msgspec.json.Decoder(Replay)
 
 
 class QueueAdmin:
@@ -48,20 +67,70 @@ class QueueAdmin:
         key = await self._auth.find(key_of(request))
         key.require(Role.ADMIN, request.headers.get(hdrs.ORIGIN))
 
+    @described(
+        "What the queue refused",
+        tag="Administration",
+        key="admin",
+        answers={200: dict[str, Any]},
+        query=LimitQuery,
+        refuses=(BadRequest, NotFound, QueueUnavailable),
+        examples=(
+            Example(says="No queue", status=404),
+            Example(says="No such limit", query="limit=0", status=400),
+        ),
+    )
     async def first(self, request: web.Request) -> web.Response:
         await self._enter(request)
         return json_response({"dead_letters": await self._dead_letters.first(_limit(request))})
 
+    @described(
+        "One dead letter, with its body",
+        tag="Administration",
+        key="admin",
+        answers={200: dict[str, Any]},
+        refuses=(NotFound, QueueUnavailable),
+        examples=(Example(says="No queue", path={"id": "4f1c"}, status=404),),
+    )
     async def show(self, request: web.Request) -> web.Response:
         await self._enter(request)
         return json_response(await self._dead_letters.show(request.match_info["id"]))
 
+    @described(
+        "Send dead letters to the queue again",
+        tag="Administration",
+        key="admin",
+        answers={200: dict[str, Any]},
+        body={"application/json": Replay},
+        refuses=(
+            *(MalformedJson, BadRequest, RequestTimeout, NotFound, TooLarge),
+            *(UnsupportedMediaType, Unprocessable, QueueUnavailable),
+        ),
+        examples=(
+            Example(says="No queue", body={"all": True, "dry_run": True}, status=404),
+            Example(says="Neither some nor all", body={}, status=422),
+            Example(says="No JSON", body="{", media_type="text/plain", status=400),
+            Example(says="Too large", body="x" * 1_048_577, media_type="text/plain", status=413),
+            Example(says="Another type", body="<a/>", media_type="application/xml", status=415),
+        ),
+    )
     async def replay(self, request: web.Request) -> web.Response:
         await self._enter(request)
         asked = _asked(await read_body(request))
         ids = None if asked.all else asked.ids
         return json_response(await self._dead_letters.replay(ids, dry_run=asked.dry_run))
 
+    @described(
+        "The latest reasons of refusals",
+        tag="Administration",
+        key="admin",
+        answers={200: dict[str, Any]},
+        query=LimitQuery,
+        refuses=(BadRequest,),
+        examples=(
+            Example(says="None", answer={"refusals": []}),
+            Example(says="No such limit", query="limit=0", status=400),
+        ),
+    )
     async def refusals(self, request: web.Request) -> web.Response:
         await self._enter(request)
         return json_response({"refusals": await self._refusals.lately(_limit(request))})
@@ -74,7 +143,7 @@ def _limit(request: web.Request) -> int:
     return int(text)
 
 
-def _asked(body: bytes) -> _Replay:
+def _asked(body: bytes) -> Replay:
     try:
         asked = _replay.decode(body)
     except msgspec.ValidationError as error:
