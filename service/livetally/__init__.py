@@ -55,6 +55,8 @@ Behind the scenes, `livetally worker` (workers/):
     archive       events out: to Parquet, each once             -> ledger, parquet, manifest
     objects       where an archive is                           -> bucket, directory
     schema        its columns and names
+    export        events of any time out                        -> formats
+    restore       an archive back into a database
     rollup        minutes to hours to days; old days of the log go
 
 For those who ask from elsewhere:

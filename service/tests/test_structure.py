@@ -16,7 +16,8 @@ PACKAGE = Path(livetally.__file__).parent
 LAYERS = """
     __main__
     cli
-    cli.aws cli.keys cli.replay cli.worker cli.put cli.send cli.simulate cli.stats cli.tail
+    cli.archive cli.aws cli.keys cli.replay cli.worker
+    cli.put cli.send cli.simulate cli.stats cli.tail
     cli.remote cli.server
     cli.command
     client
@@ -32,7 +33,8 @@ LAYERS = """
     docs
     asyncapi
     openapi
-    archive queue queue_admin rollup
+    archive formats queue queue_admin restore rollup
+    export
     manifest
     ledger objects
     bucket directory parquet schema

@@ -3,6 +3,7 @@
     command     how a command is added, how it ends
     server      serve, migrate, health, demo
     worker      worker
+    archive     export, restore
     replay      replay
     aws         aws-setup
     keys        keys create, list, revoke
@@ -18,11 +19,11 @@ Exit statuses: 0 done, 1 done in part, 2 not done, 130 stopped by Ctrl-C.
 
 from collections.abc import Sequence
 
-from . import aws, keys, put, replay, send, server, simulate, stats, tail, worker
+from . import archive, aws, keys, put, replay, send, server, simulate, stats, tail, worker
 from .command import run
 
 #: In the order of `livetally --help`. Each has `add(commands)`.
-_GROUPS = (server, worker, replay, aws, keys, send, tail, put, stats, simulate)
+_GROUPS = (server, worker, archive, replay, aws, keys, send, tail, put, stats, simulate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

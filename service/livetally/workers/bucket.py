@@ -9,45 +9,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
-
 from ..errors import ArchiveUnavailable
+from . import aws
 
 #: Larger files are sent in pieces of this size, so that memory stays bounded.
 PIECE_BYTES = 8 * 1024 * 1024
 
-_CAUSES = {
-    "AccessDenied": "access_denied",
-    "AllAccessDisabled": "access_denied",
-    "ExpiredToken": "access_denied",
-    "InvalidAccessKeyId": "access_denied",
-    "InvalidToken": "access_denied",
-    "SignatureDoesNotMatch": "access_denied",
-    "403": "access_denied",
-    "NoSuchBucket": "missing",
-    "NoSuchKey": "missing",
-    "404": "missing",
-    "RequestTimeTooSkewed": "clock_skew",
-    "RequestExpired": "clock_skew",
-    "SlowDown": "throttled",
-    "Throttling": "throttled",
-    "ThrottlingException": "throttled",
-    "RequestLimitExceeded": "throttled",
-    "TooManyRequests": "throttled",
-    "429": "throttled",
-    "InternalError": "unreachable",
-    "ServiceUnavailable": "unreachable",
-}
 _ADVICE = {
+    "credentials": "see that AWS_ACCESS_KEY_ID and the others are right, or the task's role",
     "access_denied": "see that the credentials may read, write and list there",
     "missing": "make it, or correct LIVETALLY_ARCHIVE_URL",
     "clock_skew": "set this machine's clock: AWS refuses times that are 15 minutes off",
@@ -106,7 +75,7 @@ class Bucket:
             await s3.complete_multipart_upload(**at_upload, MultipartUpload={"Parts": pieces})
         except BaseException:
             # A killed worker's pieces stay: the bucket needs a rule that ends them after a day.
-            with contextlib.suppress(BotoCoreError, ClientError):
+            with contextlib.suppress(*aws.FAILURES):
                 await s3.abort_multipart_upload(**at_upload)
             raise
 
@@ -142,34 +111,13 @@ class Bucket:
         """The client; what goes wrong with it, as ArchiveUnavailable."""
         try:
             if self._client is None:
-                self._client = await self._stack.enter_async_context(_make_client())
+                self._client = await self._stack.enter_async_context(aws.client("s3"))
             yield self._client
-        except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            raise self._unavailable(_cause(error, code), f"{code}: {_message(error)}") from error
-        except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
-            raise self._unavailable("access_denied", str(error)) from error
-        except (BotoCoreError, aiohttp.ClientError, OSError) as error:
+        except aws.FAILURES as error:
+            fault = aws.fault(error)
             full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-            cause = "disk_full" if full else "unreachable"
-            raise self._unavailable(cause, str(error) or type(error).__name__) from error
+            raise self._unavailable("disk_full" if full else fault.cause, fault.message) from error
 
     def _unavailable(self, cause: str, what: str) -> ArchiveUnavailable:
         advice = f" ({_ADVICE[cause]})" if cause in _ADVICE else ""
         return ArchiveUnavailable(cause, f"The archive at {self.url}: {what.rstrip('.')}{advice}.")
-
-
-def _make_client() -> Any:
-    # One try: whoever calls waits and tries again, and says so.
-    once = {"max_attempts": 1, "mode": "standard"}
-    config = AioConfig(connect_timeout=5, read_timeout=30, retries=once)
-    return get_session().create_client("s3", config=config)
-
-
-def _cause(error: ClientError, code: str) -> str:
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return _CAUSES.get(code) or ("unreachable" if status >= 500 else "other")
-
-
-def _message(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Message", "")) or str(error)

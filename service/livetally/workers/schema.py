@@ -38,7 +38,8 @@ GLUE_COLUMNS = tuple((name, kind) for name, kind, _, _ in COLUMNS if name != "ty
 #: Where `seq` is in a row.
 SEQ = [name for name, *_ in COLUMNS].index("seq")
 
-ARROW = Schema([Field(name, kind, nullable=null) for name, _, kind, null in COLUMNS])
+FIELDS = tuple(Field(name, kind, nullable=null) for name, _, kind, null in COLUMNS)
+ARROW = Schema(FIELDS)
 
 MANIFESTS = "_manifest/"
 

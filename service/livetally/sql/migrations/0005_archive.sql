@@ -51,7 +51,8 @@ CREATE TABLE archive_parts (
 );
 CREATE INDEX archive_parts_plan ON archive_parts (project, plan);
 
--- Makes the partition of a day that isn't among those made ahead: a day that is restored.
+-- Makes the partitions of a day that isn't among those made ahead: a day that is restored. Ids are
+-- known today and yesterday.
 CREATE FUNCTION livetally_add_day(day date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     name text := 'events_' || to_char(day, 'YYYYMMDD');
@@ -60,6 +61,13 @@ BEGIN
     IF to_regclass(name) IS NULL THEN
         EXECUTE format('CREATE TABLE %I (LIKE events INCLUDING ALL)', name);
         EXECUTE format('ALTER TABLE events ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+            name, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+    END IF;
+    name := 'event_ids_' || to_char(day, 'YYYYMMDD');
+    IF day >= (statement_timestamp() AT TIME ZONE 'UTC')::date - 1 AND to_regclass(name) IS NULL THEN
+        EXECUTE format('CREATE TABLE %I (LIKE event_ids)', name);
+        EXECUTE format('CREATE UNIQUE INDEX ON %I (project, id)', name);
+        EXECUTE format('ALTER TABLE event_ids ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
             name, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
     END IF;
 END
@@ -101,7 +109,7 @@ BEGIN
 END
 $$;
 
--- Restores under way or done: which objects of an archive are in this database.
+-- Restores under way or done: which objects of an archive belong into this database, and are in it.
 CREATE TABLE restores (
     archive  text        NOT NULL,
     project  integer     NOT NULL,
@@ -113,5 +121,6 @@ CREATE TABLE restores (
 CREATE TABLE restored_parts (
     project integer NOT NULL,
     object  text    NOT NULL,
+    done    boolean NOT NULL DEFAULT false,
     PRIMARY KEY (project, object)
 );
