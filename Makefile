@@ -10,7 +10,9 @@ UV := uv==0.13.8
 
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check
 LOCKS := service/requirements.txt service/requirements-local.txt service/requirements-aws.txt \
-	service/requirements-dev.txt
+	service/requirements-dev.txt terraform/tests/requirements-checkov.txt
+# Which of terraform/environments `make terraform-test` applies.
+ENVIRONMENTS ?= dev
 # The versions that frontend/package.json names.
 NODE_IS_NEW := const [a, b] = process.versions.node.split(".").map(Number); \
 	process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)
@@ -30,7 +32,7 @@ NEEDS_WHEEL := import sys; sys.exit(sys.platform != "linux" or sys.version_info 
 
 .DEFAULT_GOAL := help
 .PHONY: help run run-aws test compose-test test-service test-frontend lint format lock bench jitter \
-	load queue-load browser clean clean-data always
+	load queue-load browser terraform-test clean clean-data always
 
 help:
 	@echo "make run [PORT=8080]  start everything here and print the address"
@@ -43,6 +45,7 @@ help:
 	@echo "make jitter           cut 2,000 viewers off, and see that they miss nothing"
 	@echo "make load             Locust, and a gate: nothing lost, nothing counted twice, in time"
 	@echo "make queue-load       events through SQS and S3, workers killed, and every id counted"
+	@echo "make terraform-test   apply Terraform to a simulated AWS (ENVIRONMENTS=\"dev staging prod\")"
 	@echo "make lock             pin dependencies again (make lock UPGRADE=1 takes newer ones)"
 	@echo "make clean            remove what was installed and built"
 	@echo "make clean-data       remove the counts that make run has kept"
@@ -85,6 +88,17 @@ load: .venv/.dev $(PAGE)
 
 queue-load: .venv/.dev
 	@exec .venv/bin/python loadtest/queue_load.py $(ARGS)
+
+# Its own virtual environment: checkov pins what the service has newer.
+terraform-test: .venv/.dev
+	@if [ ! -e .venv/.checkov ] || [ terraform/tests/requirements-checkov.txt -nt .venv/.checkov ]; then \
+		echo "installing checkov…"; \
+		.venv/bin/python -m venv --clear .venv/checkov && \
+		.venv/checkov/bin/python -m pip install -qq --disable-pip-version-check --require-hashes \
+			-r terraform/tests/requirements-checkov.txt && touch .venv/.checkov || \
+		echo "checkov can't be installed here: its test will be skipped" >&2; \
+	fi
+	@ENVIRONMENTS="$(ENVIRONMENTS)" .venv/bin/python -m pytest terraform/tests -o timeout=1800 $(ARGS)
 
 browser:
 	@.ci/install-browser
@@ -151,7 +165,7 @@ $(PAGE): $(PAGE_SOURCES)
 lock: $(VENV)
 	@$(PIP) $(UV)
 	@for lock in $(LOCKS); do \
-		(cd service && ../.venv/bin/uv pip compile --no-config --quiet --system-certs --universal \
+		(uv="$$PWD/.venv/bin/uv"; cd "$${lock%/*}" && "$$uv" pip compile --no-config --quiet --system-certs --universal \
 			--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 			$(if $(UPGRADE),--upgrade) --custom-compile-command "make lock" \
 			--output-file "$${lock##*/}" "$$(basename "$$lock" .txt).in") || exit 1; \

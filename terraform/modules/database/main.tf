@@ -58,6 +58,7 @@ resource "aws_db_parameter_group" "this" {
 }
 
 resource "aws_db_instance" "this" {
+  #checkov:skip=CKV2_AWS_69:rds.force_ssl is in local.parameters, where checkov doesn't look
   #checkov:skip=CKV_AWS_161:The service signs in with a password that RDS rotates; IAM tokens end after 15 minutes, which a pool that reconnects in a failover can't wait for
   count = local.aurora ? 0 : 1
 
@@ -131,6 +132,8 @@ resource "aws_rds_cluster_parameter_group" "this" {
 }
 
 resource "aws_rds_cluster" "this" {
+  #checkov:skip=CKV2_AWS_8:Aurora's own backups reach back to any second of database.backup_days
+  #checkov:skip=CKV2_AWS_27:Slow statements are logged; all of them would be a copy of what users sent
   #checkov:skip=CKV_AWS_162:As for the instance: a password that RDS rotates
   count = local.aurora ? 1 : 0
 

@@ -160,6 +160,7 @@ resource "aws_acm_certificate_validation" "cloudfront" {
 resource "aws_cloudfront_distribution" "this" {
   #checkov:skip=CKV_AWS_68:The web ACL stands at the load balancer, where every request but those for public files goes
   #checkov:skip=CKV2_AWS_47:As above, with the rules against Log4j's hole
+  #checkov:skip=CKV2_AWS_32:AWS's own SecurityHeadersPolicy, by its id
   #checkov:skip=CKV_AWS_86:The load balancer logs every request but those for public files
   #checkov:skip=CKV_AWS_305:The root is the service's own page
   #checkov:skip=CKV_AWS_310:The load balancer is the fail-over: it stands in every zone

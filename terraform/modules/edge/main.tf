@@ -1,6 +1,7 @@
 # The way in: a load balancer that ends TLS and lets websockets live.
 
 resource "aws_lb" "this" {
+  #checkov:skip=CKV2_AWS_76:AWSManagedRulesKnownBadInputsRuleSet has it (firewall.tf); checkov doesn't look into dynamic rules
   name               = var.name
   load_balancer_type = "application"
   internal           = false

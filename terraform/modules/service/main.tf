@@ -112,6 +112,9 @@ resource "aws_ecs_task_definition" "this" {
   execution_role_arn       = aws_iam_role.execution[each.key].arn
   task_role_arn            = aws_iam_role.task[each.key].arn
 
+  # Revisions stay (they cost nothing): ECS rolls back to the last one.
+  skip_destroy = true
+
   runtime_platform {
     cpu_architecture        = "ARM64"
     operating_system_family = "LINUX"

@@ -1,0 +1,77 @@
+"""Where the real Terraform and the real AWS provider are, and one whole environment to look at.
+
+Nothing here needs an account or the internet: the cloud is a moto server on this machine.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stack import Background, Missing, Moto, Stack, terraform_and_mirror
+
+ENVIRONMENTS = os.environ.get("ENVIRONMENTS", "dev").split()
+
+
+@pytest.fixture(scope="session")
+def tools() -> tuple[str, Path]:
+    """The Terraform binary and the provider's mirror; without them the test is skipped by name."""
+    try:
+        return terraform_and_mirror()
+    except Missing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def plain_stack(tools: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """The configuration as it is committed, initialised, with no cloud behind it."""
+    return Stack(*tools, tmp_path_factory.mktemp("plain"), "prod")
+
+
+@pytest.fixture(scope="session")
+def logic(plain_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Background:
+    """`terraform test` of what is prod but for one slip, started at once."""
+    return plain_stack.test(tmp_path_factory.mktemp("logic") / "log")
+
+
+@pytest.fixture(scope="session")
+def environments(
+    logic: Background, tools: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Background]:
+    """The same of the other environments, as they are."""
+    found = {}
+    for name in ("dev", "staging"):
+        directory = tmp_path_factory.mktemp(f"logic-{name}")
+        stack = Stack(*tools, directory / "stack", name)
+        found[name] = stack.test(directory / "log", "-filter=tests/environment.tftest.hcl")
+    return found
+
+
+@pytest.fixture(scope="session", params=ENVIRONMENTS)
+def applied(
+    request: pytest.FixtureRequest,
+    logic: Background,
+    tools: tuple[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stack]:
+    """An environment, applied to an empty cloud. The last test destroys it.
+
+    `logic` is asked for so that it is under way meanwhile.
+    """
+    directory = tmp_path_factory.mktemp(request.param)
+    with Moto(directory / "moto.log") as moto:
+        moto.make_hosted_zone("livetally.example")
+        stack = Stack(*tools, directory / "stack", request.param, moto)
+        stack.apply()
+        yield stack
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The applied environment first, its end last; then what ran beside."""
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[int, str, int]:
+    waits = "applied" in getattr(item, "fixturenames", ())
+    environment = item.callspec.params.get("applied", "") if hasattr(item, "callspec") else ""
+    return (0 if waits else 1, str(environment), int("destroy" in item.name))

@@ -1,0 +1,270 @@
+"""Terraform's own binary, driven against a moto server: what the tests hold in their hands."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+from python_terraform import IsFlagged, Terraform
+
+ROOT = Path(__file__).parents[1]
+HERE = Path(__file__).parent
+
+#: Where people and images keep providers for machines without the internet.
+MIRRORS = (
+    "/usr/share/terraform/plugins",
+    "/usr/local/share/terraform/plugins",
+    "/opt/tf-plugins",
+    "/opt/terraform/plugins",
+    "~/.terraform.d/plugins",
+    "~/.local/share/terraform/plugins",
+)
+
+HOW_TO_GET = (
+    "Terraform 1.11 or newer must be on the PATH (or TERRAFORM name it), and the AWS provider 5.100"
+    " in a directory that TF_PLUGIN_DIR names: on a machine that may download,"
+    " `terraform -chdir=terraform providers mirror DIRECTORY` makes one."
+)
+
+#: With S3 as a path of the one address, and the state in a file: for tests only.
+OVERRIDE = """
+terraform {
+  backend "local" {}
+}
+
+provider "aws" {
+  region            = var.region
+  s3_use_path_style = true
+
+  default_tags {
+    tags = local.tags
+  }
+}
+
+provider "aws" {
+  alias             = "us_east_1"
+  region            = "us-east-1"
+  s3_use_path_style = true
+
+  default_tags {
+    tags = local.tags
+  }
+}
+"""
+
+
+class Missing(Exception):
+    """Terraform or its provider isn't on this machine."""
+
+
+def terraform_and_mirror() -> tuple[str, Path]:
+    """The binary, and the directory that has the provider for this machine. Raises Missing."""
+    binary = shutil.which(os.environ.get("TERRAFORM", "terraform"))
+    if not binary:
+        raise Missing(f"no terraform here. {HOW_TO_GET}")
+    named = os.environ.get("TF_PLUGIN_DIR")
+    for place in [named] if named else MIRRORS:
+        directory = Path(place).expanduser()
+        if list(directory.glob("*/hashicorp/aws/5.*/*_*/terraform-provider-aws_*")) or list(
+            directory.glob("*/hashicorp/aws/terraform-provider-aws_5.*.zip")
+        ):
+            return binary, directory
+    raise Missing(f"no AWS provider in {named or ', '.join(MIRRORS)}. {HOW_TO_GET}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Moto:
+    """A cloud of one's own: moto's server, with what it lacks, on a free port of this machine."""
+
+    def __init__(self, log: Path) -> None:
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._log = log
+
+    def __enter__(self) -> "Moto":
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, HERE / "moto_server.py", "-H", "127.0.0.1", "-p", str(self._port)],
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/moto-api/", timeout=5):  # noqa: S310
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def client(self, service: str, region: str = "eu-central-1") -> Any:
+        """boto3's client: what AWS itself says there is."""
+        return boto3.client(
+            service,
+            region_name=region,
+            endpoint_url=self.url,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def make_hosted_zone(self, name: str) -> None:
+        """The domain: the one thing that must be there before the first apply."""
+        self.client("route53").create_hosted_zone(Name=name, CallerReference=name)
+
+    def environ(self) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+
+class Stack:
+    """A copy of the configuration, and python-terraform to drive it.
+
+    Two things python-terraform 0.10.1 can't do with today's Terraform: its `destroy` passes
+    `-force`, which is gone, and its `init` passes on options that `init` refuses. So everything
+    goes by its general `cmd`, which writes variables to a file, runs the binary and hands back what
+    it said.
+    """
+
+    def __init__(
+        self,
+        terraform: str,
+        mirror: Path,
+        directory: Path,
+        environment: str = "dev",
+        moto: Moto | None = None,
+    ) -> None:
+        self.environment = environment
+        self.moto = moto
+        self.directory = directory
+        shutil.copytree(
+            ROOT, directory, ignore=shutil.ignore_patterns(".terraform*"), dirs_exist_ok=True
+        )
+        if moto:
+            (directory / "test_override.tf").write_text(OVERRIDE)
+        self._terraform = Terraform(str(directory), terraform_bin_path=terraform)
+        self.run("init", plugin_dir=str(mirror), backend=bool(moto))
+
+    def run(
+        self, command: str, *arguments: str, allowed: tuple[int, ...] = (0,), **options: Any
+    ) -> str:
+        """Run a command; returns what it printed. Fails the test unless it ends as allowed."""
+        if command in ("init", "plan", "apply", "destroy"):
+            options |= {"input": False}
+        if command in ("plan", "apply", "destroy"):
+            # Waiting for the cloud is most of it; 40 wait at once.
+            options |= {"parallelism": 40}
+        with self._environ():
+            status, out, err = self._terraform.cmd(
+                command, *arguments, no_color=IsFlagged, **options
+            )
+        assert status in allowed, f"terraform {command}: {status}\n{out[-4000:]}\n{err}"
+        return str(out)
+
+    def variables(self, **changed: object) -> dict[str, Any]:
+        """The options that give the environment's values, and these instead."""
+        return {
+            "var_file": f"environments/{self.environment}.tfvars",
+            "var": {"image_tag": "v1", **changed},
+        }
+
+    def apply(self, **changed: object) -> None:
+        self.run("apply", auto_approve=IsFlagged, **self.variables(**changed))
+
+    def plan(self, *, refresh: bool = True, **changed: object) -> dict[str, Any]:
+        """What an apply would do, as JSON (`terraform show`)."""
+        options = self.variables(**changed)
+        self.run("plan", out="test.tfplan", refresh=refresh, **options)
+        return dict(json.loads(self.run("show", "test.tfplan", json=IsFlagged)))
+
+    def outputs(self) -> dict[str, Any]:
+        return {
+            name: each["value"]
+            for name, each in json.loads(self.run("output", json=IsFlagged)).items()
+        }
+
+    def destroy(self, **changed: object) -> None:
+        self.run("destroy", auto_approve=IsFlagged, **self.variables(**changed))
+
+    def test(self, log: Path, *filters: str) -> "Background":
+        """Start `terraform test` with this environment's values: logic only, with a mock."""
+        with self._environ():
+            return Background(
+                [
+                    *(self._terraform.terraform_bin_path, "test", "-no-color", *filters),
+                    f"-var-file=environments/{self.environment}.tfvars",
+                    "-var=image_tag=v1",
+                ],
+                self.directory,
+                log,
+            )
+
+    @contextmanager
+    def _environ(self) -> Iterator[None]:
+        """python-terraform hands on this process's environment, and only that."""
+        kept = dict(os.environ)
+        for name in [name for name in os.environ if name.startswith(("TF_", "AWS_"))]:
+            del os.environ[name]
+        os.environ |= {
+            "CHECKPOINT_DISABLE": "1",
+            "TF_IN_AUTOMATION": "1",
+            "TF_CLI_CONFIG_FILE": os.devnull,
+            **(self.moto.environ() if self.moto else {}),
+        }
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ |= kept
+
+
+class Background:
+    """A command that runs while other tests wait for the cloud."""
+
+    def __init__(self, command: list[str], directory: Path, log: Path) -> None:
+        self._log = log
+        with log.open("wb") as out:
+            self._process = subprocess.Popen(command, cwd=directory, stdout=out, stderr=out)
+
+    def finish(self, timeout_s: float) -> str:
+        """What it printed; fails the test unless it ended well in time."""
+        status = self._process.wait(timeout_s)
+        out = self._log.read_text(encoding="utf-8")
+        assert status == 0, out
+        return out
+
+
+def changes(plan: dict[str, Any]) -> dict[str, list[str]]:
+    """What a plan would do, by address: create, update, delete (replaced: both)."""
+    return {
+        each["address"]: each["change"]["actions"]
+        for each in plan["resource_changes"]
+        if each["change"]["actions"] not in (["no-op"], ["read"])
+    }
