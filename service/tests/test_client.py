@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from conftest import Process, Service, make_keys, query, totals_in, unreachable
 from faults import until
 
@@ -168,6 +170,30 @@ async def test_a_database_that_comes_back(service: Service, postgres: LocalPostg
         ack = await sending
         assert ack.accepted + ack.duplicates == 1
     assert totals_in(service.database_url) == {"": 1, "red": 1}
+
+
+async def test_an_answer_that_is_lost(service: Service) -> None:
+    """The events are stored, and the connection breaks before the answer: they are sent again with
+    the same ids, and counted once."""
+    bodies: list[bytes] = []
+
+    async def lose_the_first(request: web.Request) -> web.Response:
+        bodies.append(await request.read())
+        status, answer = await service.post(bodies[-1])
+        if len(bodies) == 1 and request.transport is not None:
+            request.transport.abort()
+        return web.json_response(answer, status=status)
+
+    app = web.Application()
+    app.router.add_post("/v1/events", lose_the_first)
+    async with TestServer(app) as relay:
+        url = str(relay.make_url("/"))
+        async with AsyncClient(url, service.keys[Role.WRITE]) as client:
+            client.track("click", "red")
+            client.track("click", "red")
+            await client.flush()
+    assert (len(bodies), bodies[0]) == (2, bodies[1])
+    assert totals_in(service.database_url) == {"": 2, "red": 2}
 
 
 async def test_a_server_killed_in_mid_batch(spawn: Spawn, database_url: str) -> None:
