@@ -53,7 +53,7 @@ EVENTS_A_SECOND = 1 / 60
 #: In the archive, as zstd Parquet; in Postgres with ids, counters and indexes.
 ARCHIVED_BYTES, STORED_BYTES = 25, 400
 #: Days that Postgres keeps of raw events; months that the archive is kept.
-STORED_DAYS, ARCHIVED_MONTHS = 3, 12
+STORED_DAYS, ARCHIVED_MONTHS = 7, 12
 #: A log line of 300 bytes for each hundredth event, beside the metrics.
 LOGGED_BYTES = 3
 

@@ -162,12 +162,18 @@ module "service" {
     LIVETALLY_PING_INTERVAL_S = tostring(local.ping_interval_s)
     LIVETALLY_DRAIN_S         = tostring(local.drain_s)
     LIVETALLY_EMF_NAMESPACE   = local.metric_namespace
+    # The load balancer's. Behind CloudFront the address is CloudFront's: WAF knows the sender's.
+    LIVETALLY_TRUSTED_PROXIES = var.cidr
+    # For the admin page: dead letters are looked at and sent again there.
+    LIVETALLY_QUEUE_URL             = module.queue.queue_url
+    LIVETALLY_DEAD_LETTER_QUEUE_URL = module.queue.dead_letter_queue_url
   }
   worker_environment = {
     LIVETALLY_QUEUE_URL             = module.queue.queue_url
     LIVETALLY_DEAD_LETTER_QUEUE_URL = module.queue.dead_letter_queue_url
     LIVETALLY_QUEUE_PROJECT         = var.queue_project
     LIVETALLY_ARCHIVE_URL           = module.storage.archive_url
+    LIVETALLY_RETENTION_DAYS        = tostring(var.retention_days)
   }
 
   migrate_environment = {

@@ -19,6 +19,7 @@ database = {
 }
 cache                       = { node_type = "cache.t4g.micro", nodes = 1 }
 archive_intelligent_tiering = false
+retention_days              = 3
 queue_project               = "demo"
 deletion_protection         = false
 

@@ -19,6 +19,7 @@ database = {
 }
 cache                       = { node_type = "cache.m7g.large", nodes = 3 }
 archive_intelligent_tiering = true
+retention_days              = 7
 queue_project               = "main"
 deletion_protection         = true
 

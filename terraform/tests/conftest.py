@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stack import Background, Missing, Moto, Stack, terraform_and_mirror
+from stack import ROOT, Background, Missing, Moto, Stack, terraform_and_mirror
+
+#: Where `make terraform-test` has installed it, with pins of its own.
+CHECKOV = Path(os.environ.get("CHECKOV", ROOT.parent / ".venv" / "checkov" / "bin" / "checkov"))
 
 ENVIRONMENTS = os.environ.get("ENVIRONMENTS", "dev").split()
 
@@ -47,17 +50,34 @@ def environments(
     return found
 
 
+@pytest.fixture(scope="session")
+def checkov(tmp_path_factory: pytest.TempPathFactory) -> Background:
+    """checkov over everything, as prod."""
+    if not CHECKOV.exists():
+        pytest.skip("checkov isn't installed: `make terraform-test` does that")
+    options = ["--framework", "terraform", "--compact", "--quiet", "--skip-download"]
+    return Background(
+        [str(CHECKOV), "--directory", ".", *options, "--var-file", "environments/prod.tfvars"],
+        ROOT,
+        tmp_path_factory.mktemp("checkov") / "log",
+    )
+
+
+@pytest.fixture(scope="session")
+def beside(request: pytest.FixtureRequest) -> None:
+    """What waits for nobody is under way while the cloud is waited for."""
+    for name in ("logic", "environments", *(["checkov"] if CHECKOV.exists() else [])):
+        request.getfixturevalue(name)
+
+
 @pytest.fixture(scope="session", params=ENVIRONMENTS)
 def applied(
     request: pytest.FixtureRequest,
-    logic: Background,
+    beside: None,
     tools: tuple[str, Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
-    """An environment, applied to an empty cloud. The last test destroys it.
-
-    `logic` is asked for so that it is under way meanwhile.
-    """
+    """An environment, applied to an empty cloud. The last test destroys it."""
     directory = tmp_path_factory.mktemp(request.param)
     with Moto(directory / "moto.log") as moto:
         moto.make_hosted_zone("livetally.example")

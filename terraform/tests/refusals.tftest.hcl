@@ -105,6 +105,7 @@ run "values_that_make_no_sense" {
     nat                = "two"
     rate_limit         = 1
     cache              = { node_type = "m7g.large", nodes = 3 }
+    retention_days     = 0
     queue_project      = ""
     worker             = { cpu = 256, memory = 512, min = 3, max = 2, spot = true }
     web                = { cpu = 1000, memory = 2048, min = 2, max = 4 }
@@ -121,6 +122,7 @@ run "values_that_make_no_sense" {
     var.rate_limit,
     var.cache,
     var.queue_project,
+    var.retention_days,
     var.worker,
     var.web,
     var.log_retention_days,
@@ -129,17 +131,26 @@ run "values_that_make_no_sense" {
   ]
 }
 
-run "an_unknown_environment_and_engine" {
+run "an_unknown_environment" {
   command = plan
 
   variables {
-    environment  = "production"
+    environment = "production"
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "a_database_that_we_have_not" {
+  command = plan
+
+  variables {
     zones        = 4
     database     = { engine = "mysql", multi_az = true, backup_days = 60, instance_class = "db.m1.small", storage_gb = 5 }
     alert_emails = ["nobody"]
   }
 
-  expect_failures = [var.environment, var.zones, var.database, var.alert_emails]
+  expect_failures = [var.zones, var.database, var.alert_emails]
 }
 
 run "no_certificate_at_all" {

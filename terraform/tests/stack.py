@@ -211,7 +211,8 @@ class Stack:
         }
 
     def destroy(self, **changed: object) -> None:
-        self.run("destroy", auto_approve=IsFlagged, **self.variables(**changed))
+        options = self.variables(**changed)
+        self.run("destroy", auto_approve=IsFlagged, refresh=False, **options)
 
     def test(self, log: Path, *filters: str) -> "Background":
         """Start `terraform test` with this environment's values: logic only, with a mock."""

@@ -220,8 +220,9 @@ def test_a_new_image_changes_tasks_only(applied: Stack) -> None:
 
 def test_more_tasks_change_their_bounds_only(applied: Stack) -> None:
     """Scaling is one number in one place; no task is started anew for it."""
-    web = applied.plan(refresh=False)["variables"]["web"]["value"]
-    found = changes(applied.plan(refresh=False, web={**web, "max": web["max"] + 1}))
+    web = {"cpu": 512, "memory": 1024, "min": 1, "max": 4}  # dev's
+    web |= {} if applied.environment == "dev" else {"cpu": 1024, "memory": 2048, "min": 2, "max": 6}
+    found = changes(applied.plan(refresh=False, web={**web, "max": 11}))
     assert found == {'module.service.aws_appautoscaling_target.this["web"]': ["update"]}
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from redis import Redis
 from stack import Stack, free_port
 from test_apply import container
 
@@ -63,7 +64,7 @@ def test_the_tasks_run_with_it(applied: Stack, tmp_path: Path) -> None:
         LocalPostgres(tmp_path / "postgres") as postgres,
         LocalRedis(tmp_path / "redis") as redis,
     ):
-        here = _servers(postgres, redis)
+        here = _servers(applied, postgres, redis)
         migrate = _run(applied, "migrate", here)
         assert migrate.wait(60) == 0
         project = given(applied, "worker")["LIVETALLY_QUEUE_PROJECT"]
@@ -74,6 +75,8 @@ def test_the_tasks_run_with_it(applied: Stack, tmp_path: Path) -> None:
             told = json.loads(web.stdout.readline())
             namespace = told["_aws"]["CloudWatchMetrics"][0]["Namespace"]
             assert namespace == f"Livetally/{applied.environment}"
+            # The limit that _environ sets is kept in Redis, by a script.
+            assert _redis(redis).keys("livetally:limit:*")
         with _running(applied, "worker", here):
             queue = applied.outputs()["queue"]["url"]
             event = {"id": "1", "type": "click", "subject": "red"}
@@ -81,8 +84,16 @@ def test_the_tasks_run_with_it(applied: Stack, tmp_path: Path) -> None:
             _until(lambda: _counted(postgres) == 1)
 
 
-def _servers(postgres: LocalPostgres, redis: LocalRedis) -> dict[str, str]:
-    """This machine's servers, in the place of RDS and ElastiCache."""
+def _redis(redis: LocalRedis) -> Redis:
+    return Redis.from_url(redis.url)
+
+
+def _servers(stack: Stack, postgres: LocalPostgres, redis: LocalRedis) -> dict[str, str]:
+    """This machine's servers, in the place of RDS and ElastiCache; with the same users."""
+    users = stack.moto.client("elasticache").describe_users()["Users"]
+    (user,) = [each for each in users if each["UserName"] == "livetally"]
+    rules = user["AccessString"].split()
+    _redis(redis).execute_command("ACL", "SETUSER", "livetally", f">{SERVICE_PASSWORD}", *rules)
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
         connection.execute(f"CREATE ROLE owner LOGIN CREATEROLE PASSWORD '{OWNER_PASSWORD}'")
         connection.execute("ALTER DATABASE livetally OWNER TO owner")
@@ -91,7 +102,7 @@ def _servers(postgres: LocalPostgres, redis: LocalRedis) -> dict[str, str]:
     return {
         "owner": f"postgresql://owner@{place}",
         "service": f"postgresql://livetally_service@{place}",
-        "redis": redis.url,
+        "redis": f"redis://livetally@127.0.0.1:{redis.port}/0",
     }
 
 
@@ -106,11 +117,11 @@ def _environ(stack: Stack, task: str, here: dict[str, str], port: int) -> dict[s
     if "LIVETALLY_SERVICE_DATABASE_URL" in values:
         place["LIVETALLY_SERVICE_DATABASE_URL"] = here["service"]
     assert place.keys() <= values.keys()
-    del values["LIVETALLY_REDIS_PASSWORD"]  # the local server's is in its URL
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
     # On ECS the region and the task's rights come from its surroundings.
     aws = {"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}
-    return {**kept, **aws, **stack.moto.environ(), **values, **place}
+    limit = {"LIVETALLY_ADDRESS_RATE": "1000"}
+    return {**kept, **aws, **stack.moto.environ(), **values, **place, **limit}
 
 
 def _run(

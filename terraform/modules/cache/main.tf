@@ -84,12 +84,13 @@ locals {
   password = jsondecode(aws_secretsmanager_secret_version.password.secret_string).password
 }
 
-# Our channels, and no command that could harm the server or tell of others.
+# Our channels, the token buckets of limits (a script, by the server's clock), and no command that
+# could harm the server or tell of others. A test runs the service as this user.
 resource "aws_elasticache_user" "livetally" {
   user_id       = "${var.name}-livetally"
   user_name     = "livetally"
   engine        = "redis"
-  access_string = "on ~livetally* &livetally* -@all +@connection +@pubsub +@read +@write -@dangerous"
+  access_string = "on ~livetally* &livetally* -@all +@connection +@pubsub +@read +@write +@scripting +time -@dangerous"
 
   authentication_mode {
     type      = "password"

@@ -9,8 +9,7 @@ resource "aws_sqs_queue" "events" {
   receive_wait_time_seconds  = 20
   visibility_timeout_seconds = 120
 
-  # A message that failed five times isn't going to work; the worker puts most there itself, with
-  # the reason.
+  # A message that failed five times isn't going to work. The worker notes the reason.
   redrive_policy = jsonencode({
     deadLetterTargetArn = aws_sqs_queue.dead_letters.arn
     maxReceiveCount     = 5

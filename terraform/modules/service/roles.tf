@@ -78,13 +78,45 @@ resource "aws_iam_role_policy" "execution" {
 
 # --- The tasks -----------------------------------------------------------------------------------
 
-# `web` and `migrate` call nothing of AWS's: Postgres and Redis let them in by password, and metrics
-# go out as log lines.
+# `migrate` calls nothing of AWS's, `web` only the queue: Postgres and Redis let them in by password,
+# and metrics go out as log lines.
 resource "aws_iam_role" "task" {
   for_each = local.tasks
 
   name               = "${var.name}-${each.key}"
   assume_role_policy = data.aws_iam_policy_document.assume.json
+}
+
+# The admin page shows dead letters, and sends them again.
+data "aws_iam_policy_document" "web" {
+  statement {
+    sid = "LookAtDeadLetters"
+    actions = [
+      "sqs:ChangeMessageVisibility",
+      "sqs:DeleteMessage",
+      "sqs:GetQueueAttributes",
+      "sqs:ReceiveMessage",
+    ]
+    resources = [var.dead_letter_queue_arn]
+  }
+
+  statement {
+    sid       = "SendAgain"
+    actions   = ["sqs:GetQueueAttributes", "sqs:SendMessage"]
+    resources = [var.queue_arn]
+  }
+
+  statement {
+    sid       = "Decrypt"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = [var.kms_key_arn]
+  }
+}
+
+resource "aws_iam_role_policy" "web" {
+  name   = "dead-letters"
+  role   = aws_iam_role.task["web"].id
+  policy = data.aws_iam_policy_document.web.json
 }
 
 data "aws_iam_policy_document" "worker" {
@@ -99,15 +131,16 @@ data "aws_iam_policy_document" "worker" {
     resources = [var.queue_arn]
   }
 
+  # SQS itself puts them there, after five tries.
   statement {
-    sid       = "SetAsideDeadLetters"
-    actions   = ["sqs:GetQueueAttributes", "sqs:SendMessage"]
+    sid       = "CountDeadLetters"
+    actions   = ["sqs:GetQueueAttributes"]
     resources = [var.dead_letter_queue_arn]
   }
 
   statement {
     sid       = "ReadImports"
-    actions   = ["s3:GetObject"]
+    actions   = ["s3:GetObject", "s3:GetObjectVersion"]
     resources = ["${var.imports_bucket_arn}/*"]
   }
 
