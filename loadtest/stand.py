@@ -119,7 +119,7 @@ class Bench:
         self.write_key = write_key
         self.read_key = read_key
         self.admin_key = admin_key
-        self._redis_url = redis_url
+        self.redis_url = redis_url
 
     @contextlib.contextmanager
     def serve(self, script: str = "", workers: int = 1, **settings: object) -> Iterator[Server]:
@@ -133,7 +133,7 @@ class Bench:
         environ = {
             **{k: os.environ[k] for k in ("PATH", "HOME", "PYTHONPATH") if k in os.environ},
             "LIVETALLY_DATABASE_URL": self.database_url,
-            "LIVETALLY_REDIS_URL": self._redis_url,
+            "LIVETALLY_REDIS_URL": self.redis_url,
             "LIVETALLY_PORT": str(free_port()),
             "LIVETALLY_DRAIN_S": "0",
             "LIVETALLY_LOG_LEVEL": "warning",
