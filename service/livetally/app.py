@@ -173,6 +173,7 @@ def create_app(
             *Operations(health, metrics, database).routes(),
             *docs.routes(),
             web.get("/", hello_or(pages.page("index"))),
+            web.get("/overview", pages.page("overview")),
             web.get("/page.json", pages.page_json),
             web.get("/examples", examples.page),
             web.get("/examples/{name}", examples.file),

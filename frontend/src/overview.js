@@ -1,0 +1,175 @@
+import { Clock } from "./clock.js";
+import { Frame } from "./frame.js";
+import { showProject, status } from "./header.js";
+import { Keys } from "./keys.js";
+import { List } from "./list.js";
+import { showNotes } from "./notes.js";
+import { periodOf, seriesOf } from "./period.js";
+import { ask, Reader } from "./reader.js";
+import { Live } from "./sdk/live.js";
+import { recall, remember } from "./sdk/session.js";
+import { Trend } from "./trend.js";
+import { offerTypes, readTypes } from "./types.js";
+import { onVisits } from "./visits.js";
+import { titleOf } from "./words.js";
+import { write } from "./element.js";
+
+const find = (selector) => document.querySelector(selector);
+const url = new URL("/v1/live", location.href.replace(/^http/, "ws")).href;
+const chosen = { range: "day", from: "", to: "", compare: true, type: "click", ...recall("overview") };
+const long = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const iso = (time) => new Date(time).toISOString().replace(/\.000Z$/, "Z");
+
+const clock = new Clock();
+const frame = new Frame(() => lists.forEach((list) => list.draw()));
+const keys = new Keys(find("#keys"), { use: useKey, asks: showMissing });
+const live = new Live({
+  url,
+  handlers: {
+    ready: ({ project }) => showProject(project),
+    state: showState,
+    error: ({ message }) => showNotes(find("#notes"), [`The live connection reports: ${message}`]),
+    refused: (reason) => keys.refused("read_key", reason),
+  },
+});
+
+// What all lists share.
+const page = {
+  key: () => keys.get("read_key"),
+  period: () => periodOf(chosen, clock.now()),
+  compares: () => chosen.compare && chosen.range !== "ever",
+  time: ({ from, to, ongoing }) =>
+    from === null ? {} : { from: iso(from), to: ongoing ? undefined : iso(to) },
+  names: ({ from, to }) => (from === null ? ["ever"] : [iso(from), iso(to)]),
+  changed: () => frame.ask(),
+  refused: (message) => keys.refused("read_key", message),
+};
+const CARDS = [
+  { id: "pages", type: "page_view", title: "Pages", heads: ["Page", "Views"], uniques: "pages" },
+  { id: "articles", type: "article_view", title: "Articles", heads: ["Article", "Views"], uniques: "articles" },
+  { id: "referrers", type: "referral", title: "Referrers", heads: ["From, to", "Views"] },
+  { id: "buttons", type: "button_click", title: "Buttons", heads: ["Button", "Clicks"] },
+  { id: "subjects", type: chosen.type, title: titleOf(chosen.type), heads: ["Subject", "Count"] },
+];
+const lists = CARDS.map((card) => new List(find("#list"), card, page));
+const subjects = lists.at(-1);
+const ends = lists.map(() => () => {});
+const trend = new Trend(find("#trend figure"));
+const trendReader = new Reader({ read: readTrend, failed: () => {} });
+
+async function readTrend(signal, isCurrent) {
+  const period = page.period();
+  const { type } = chosen;
+  const { bucket, from, to } = seriesOf(period, page.compares());
+  const asked = { type, bucket, from: iso(from), to: iso(to) };
+  const answer = await ask("/v1/stats", asked, page.key(), signal);
+  if (isCurrent()) trend.show(type, answer, period.from);
+}
+
+function watch(i) {
+  const { type } = lists[i];
+  ends[i]();
+  ends[i] = live.subscribe({ totals: type }, (message) => {
+    lists[i].take(message);
+    if (i === ends.length - 1 && message.type === "update") trendReader.grew();
+  });
+}
+
+function showState(state) {
+  status.show(state);
+  const stale = "The server can't reach its database. The counts are the last it knew.";
+  showNotes(find("#notes"), state.name === "stale" ? [stale] : []);
+}
+
+// --- What the reader picks: a time, a type, a key.
+
+function usePeriod() {
+  const { range, from, to, compare } = find("#period").elements;
+  Object.assign(chosen, { range: range.value, from: from.value, to: to.value, compare: compare.checked });
+  remember("overview", chosen);
+  readAll();
+}
+
+function readAll() {
+  const period = page.period();
+  find("#period").elements.compare.disabled = chosen.range === "ever";
+  write(find("#period [data-said]"), sayPeriod(period));
+  for (const list of lists) list.again();
+  if (period === null || page.key() === null) trendReader.stop();
+  else trendReader.again();
+}
+
+function sayPeriod(period) {
+  if (period === null) return "";
+  if (period.from === null) return "Everything that was ever counted. The line shows 60 days.";
+  const until = period.ongoing ? "now" : long.format(period.to);
+  return `${long.format(period.from)} until ${until}`;
+}
+
+function useType(type) {
+  chosen.type = type;
+  remember("overview", chosen);
+  subjects.use(type, titleOf(type));
+  watch(lists.length - 1);
+  nameTrend();
+  if (page.key() !== null && page.period() !== null) trendReader.again();
+}
+
+function nameTrend() {
+  write(find("#trend-title"), `${titleOf(chosen.type)} over time`);
+}
+
+function useKey(role, key) {
+  if (key === null) {
+    live.stop();
+    trendReader.stop();
+    for (const list of lists) list.stop();
+    return;
+  }
+  live.start(key);
+  readAll();
+  offer();
+}
+
+function showMissing(roles) {
+  if (roles.length > 0) status.show({ name: "refused" });
+  for (const part of document.querySelectorAll("#trend, #subjects, #lists")) {
+    part.hidden = roles.length > 0;
+  }
+}
+
+async function offer() {
+  const key = page.key();
+  if (key !== null) offerTypes([find("[data-type]")], await readTypes(key));
+}
+
+function setUp() {
+  const { range, from, to, compare } = find("#period").elements;
+  range.value = chosen.range;
+  from.value = chosen.from;
+  to.value = chosen.to;
+  compare.checked = chosen.compare;
+  find("#period").addEventListener("change", usePeriod);
+  find("#period").addEventListener("submit", (event) => event.preventDefault());
+  const types = find("[data-type]");
+  offerTypes([types], [chosen.type]);
+  types.value = chosen.type;
+  types.addEventListener("change", () => useType(types.value));
+  types.addEventListener("focus", offer);
+  find("#lists").append(...lists.slice(0, -1).map(({ node }) => node));
+  find("#trend").after(subjects.node);
+  lists.forEach((_, i) => watch(i));
+  nameTrend();
+}
+
+onVisits({
+  leave: () => live.stop(),
+  comeBack() {
+    if (page.key() === null) return;
+    live.start(page.key());
+    readAll();
+  },
+  hurry: () => live.hurry(),
+});
+setUp();
+keys.start().then(showProject);

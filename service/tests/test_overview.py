@@ -1,0 +1,183 @@
+"""The overview, used by a real Chromium: what was counted most in a time, and before it."""
+
+# ruff: noqa: F401, F811 - fixtures are imported by name, and arguments are called like them
+import csv
+import io
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from chromium import Tab
+from conftest import query
+from faults import until
+from playwright.async_api import expect
+from test_browser import (
+    AWAY,
+    HOSTILE,
+    OpenTab,
+    Site,
+    axe_finds_nothing,
+    chromium,
+    open_tab,
+    pytestmark,
+    site,
+    start_site,
+)
+
+from livetally.keys import Role
+
+ROWS = """(id) => [...document.querySelectorAll(`#${id} tbody tr`)].map(
+  (row) => [...row.cells].map((cell) => cell.textContent))"""
+
+
+async def rows(tab: Tab, card: str) -> list[list[str]]:
+    return await tab.page.evaluate(ROWS, card)
+
+
+async def has(tab: Tab, card: str, wanted: list[list[str]], within_s: float = 20) -> None:
+    """Wait until a card has these rows."""
+    last: list[Any] = []
+
+    async def same() -> bool:
+        last[:] = await rows(tab, card)
+        return last == wanted
+
+    await until(same, within_s, lambda: last)
+
+
+def counted(database_url: str, type_: str, subject: str, minutes_ago: int, n: int) -> None:
+    """Count something in the past, as if it had been sent then."""
+    for name in (subject, ""):
+        query(
+            database_url,
+            "INSERT INTO minutes SELECT 1, %s, md5(%s)::uuid,"
+            " date_trunc('minute', now()) - make_interval(mins => %s), 5, %s"
+            " ON CONFLICT (project, type, subject_key, minute, slot)"
+            " DO UPDATE SET n = minutes.n + excluded.n",
+            *(type_, name, minutes_ago, n),
+        )
+        query(
+            database_url,
+            "INSERT INTO totals (project, type, subject, slot, n) VALUES (1, %s, %s, 5, %s)"
+            " ON CONFLICT (project, type, subject_key, slot)"
+            " DO UPDATE SET n = totals.n + excluded.n",
+            *(type_, name, n),
+        )
+
+
+async def test_a_period_beside_the_one_before_and_what_comes_now(
+    site: Site,
+    open_tab: OpenTab,
+) -> None:
+    """Pages, articles, referrers, buttons and any type have the counts of the time that is picked
+    and their change since the time before; what is counted now is added without a reload, through a
+    restart of the server too."""
+    for type_, subject in (
+        ("page_view", "/"),
+        ("article_view", "a1"),
+        ("referral", "news.example post:a1"),
+        ("button_click", "buy"),
+        ("signup", "free"),
+    ):
+        counted(site.database_url, type_, subject, 5, 6)
+        counted(site.database_url, type_, subject, 70, 4)
+    counted(site.database_url, "unique_page_view", "/", 5, 2)
+    counted(site.database_url, "page_view", "/new", 5, 1)
+    counted(site.database_url, "page_view", "/old", 70, 9)
+    tab = await open_tab(f"{site.url}/overview", base=site.url, expected=AWAY)
+    await tab.is_("live")
+    await tab.page.get_by_label("1 hour").check(force=True)
+    await has(tab, "pages", [["/", "6", "2", "+50 %"], ["/new", "1", "0", "new"]])
+    await has(tab, "articles", [["a1", "6", "0", "+50 %"]])
+    await has(tab, "referrers", [["news.example post:a1", "6", "+50 %"]])
+    await has(tab, "buttons", [["buy", "6", "+50 %"]])
+    await tab.page.locator("#trend [data-type]").select_option("signup")
+    await has(tab, "subjects", [["free", "6", "+50 %"]])
+    await expect(tab.page.locator("#pages [data-total]")).to_have_text("7")
+
+    await site.api.post([{"type": "page_view", "subject": "/new"}] * 7)
+    await has(tab, "pages", [["/new", "8", "0", "new"], ["/", "6", "2", "+50 %"]], within_s=5)
+
+    site.process.kill()
+    await tab.is_("reconnecting")
+    site.process.restart()
+    await tab.is_("live")
+    await site.api.post([{"type": "button_click", "subject": "sign-up"}])
+    await has(tab, "buttons", [["buy", "6", "+50 %"], ["sign-up", "1", "new"]])
+
+    await tab.page.get_by_label("Compare with").uncheck()
+    await has(tab, "buttons", [["buy", "6"], ["sign-up", "1"]])
+    await tab.page.get_by_label("Ever").check(force=True)
+    await has(tab, "buttons", [["buy", "10"], ["sign-up", "1"]])
+    await tab.page.get_by_label("Custom").check(force=True)
+    await expect(tab.page.locator("#buttons [data-state]")).to_contain_text("Choose a time")
+    await tab.page.get_by_label("From").fill("2020-01-01T00:00")
+    await tab.page.get_by_label("To", exact=True).fill("2020-01-02T00:00")
+    await expect(tab.page.locator("#buttons [data-state]")).to_contain_text("Nothing was counted")
+
+
+async def saved(tab: Tab, card: str) -> tuple[str, list[list[str]]]:
+    async with tab.page.expect_download() as downloading:
+        await tab.page.locator(f"#{card} [data-csv]").click()
+    download = await downloading.value
+    text = (await download.path()).read_bytes().decode("utf-8-sig")
+    return download.suggested_filename, list(csv.reader(io.StringIO(text, newline="")))
+
+
+async def test_hostile_names_are_text_on_the_page_and_in_the_file(
+    site: Site,
+    open_tab: OpenTab,
+) -> None:
+    """Whatever a subject is called, it is shown to the letter; the downloaded file has every
+    subject, quoted, and none that a spreadsheet takes for a formula."""
+    formulas = ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1"]
+    names = HOSTILE + formulas
+    await site.api.post([{"type": "click", "subject": subject} for subject in names])
+    await site.api.post([{"type": "click", "subject": f"s{n:03}"} for n in range(979)])
+    tab = await open_tab(f"{site.url}/overview", base=site.url)
+    await tab.is_("live")
+    await expect(tab.page.locator("#subjects [data-total]")).to_have_text("1,000")
+    first = [name for name, *_ in await rows(tab, "subjects")]
+    assert len(first) == 12
+    assert set(first) <= set(names)
+    assert await tab.page.evaluate("globalThis.hacked") is None
+    assert await tab.page.locator("img, main script, main style").count() == 0
+
+    name, table = await saved(tab, "subjects")
+
+    assert name.startswith("click-")
+    assert name.endswith(".csv")
+    head, *lines = table
+    assert head == ["subject", "total", "before"]
+    assert len(lines) == 1_000
+    written = {line[0] for line in lines}
+    assert set(HOSTILE) <= written
+    assert {f"'{formula}" for formula in formulas} <= written
+    assert not {line[0] for line in lines if line[0][:1] in "=+-@\t"}
+
+
+async def test_axe_finds_nothing_on_the_overview(
+    start_site: Callable[..., Awaitable[Site]],
+    open_tab: OpenTab,
+) -> None:
+    """No accessibility violation, on a phone and a desktop, light and dark: where it asks for a
+    key, where nothing was counted, and with counts. A key that is refused is asked for again."""
+    site = await start_site(LIVETALLY_PAGE_WRITE_KEY="", LIVETALLY_PAGE_READ_KEY="")
+    tab = await open_tab(f"{site.url}/overview", base=site.url, expected="status of (401|403)")
+    key = tab.page.locator("[name=read_key]")
+    await expect(key).to_be_visible()
+    await axe_finds_nothing(tab)
+    await key.fill(site.api.keys[Role.WRITE])
+    await tab.page.keyboard.press("Enter")
+    await expect(tab.page.locator("#keys [data-message]")).not_to_be_empty()
+    await key.fill(site.api.keys[Role.READ])
+    await tab.page.keyboard.press("Enter")
+    await tab.is_("live")
+    await expect(tab.page.locator("#pages [data-state]")).to_contain_text("Nothing was counted")
+    await axe_finds_nothing(tab)
+    for type_ in ("page_view", "article_view", "referral", "button_click", "click"):
+        await site.api.post([{"type": type_, "subject": f"{'long ' * 40}{n}"} for n in range(9)])
+    await expect(tab.page.locator("#subjects tbody tr")).to_have_count(9)
+    await axe_finds_nothing(tab)
+
+    await tab.page.locator("[data-forget-keys]").click()
+    await expect(key).to_be_visible()
