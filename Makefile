@@ -32,7 +32,7 @@ NEEDS_WHEEL := import sys; sys.exit(sys.platform != "linux" or sys.version_info 
 
 .DEFAULT_GOAL := help
 .PHONY: help run run-aws test compose-test test-service test-frontend lint format lock bench jitter \
-	load queue-load browser terraform-test clean clean-data always
+	load archive-load queue-load browser terraform-test clean clean-data always
 
 help:
 	@echo "make run [PORT=8080]  start everything here and print the address"
@@ -44,6 +44,7 @@ help:
 	@echo "make bench            measure this machine"
 	@echo "make jitter           cut 2,000 viewers off, and see that they miss nothing"
 	@echo "make load             Locust, and a gate: nothing lost, nothing counted twice, in time"
+	@echo "make archive-load     archive a million events with workers killed, and compare"
 	@echo "make queue-load       events through SQS and S3, workers killed, and every id counted"
 	@echo "make terraform-test   apply Terraform to a simulated AWS (ENVIRONMENTS=\"dev staging prod\")"
 	@echo "make lock             pin dependencies again (make lock UPGRADE=1 takes newer ones)"
@@ -85,6 +86,9 @@ jitter: .venv/.dev
 
 load: .venv/.dev $(PAGE)
 	@exec .venv/bin/python loadtest/load.py $(ARGS)
+
+archive-load: .venv/.dev
+	@exec .venv/bin/python loadtest/archive_load.py $(ARGS)
 
 queue-load: .venv/.dev
 	@exec .venv/bin/python loadtest/queue_load.py $(ARGS)
