@@ -200,5 +200,6 @@ def up() -> Iterator[None]:
 @pytest.fixture
 def stack(up: None) -> Stack:
     """The stack, all of it running, with a project of this test's own."""
-    compose("up", "--detach", "--wait", "--wait-timeout", "120")
+    parts = ("postgres", "redis", "aws", "service", "worker", "proxy")
+    compose("up", "--detach", "--no-deps", "--wait", "--wait-timeout", "120", *parts)
     return Stack()

@@ -1,6 +1,5 @@
 """What `docker compose up` promises, each promise on the running stack."""
 
-import asyncio
 import json
 import re
 import time
@@ -16,7 +15,7 @@ def command(begins: str) -> str:
     """A command of the runbook, as it is written there."""
     found = re.search(rf"^{re.escape(begins)}.*$", RUNBOOK.read_text("utf-8"), re.MULTILINE)
     assert found, begins
-    return found[0].partition("   #")[0]
+    return found[0].partition("#")[0].strip()
 
 
 def shell(text: str) -> str:
@@ -54,11 +53,11 @@ def test_the_image_is_small_and_locked_down(stack: Stack) -> None:
 
 async def test_viewers_of_both_tasks_see_every_event(stack: Stack) -> None:
     """Events go in through the proxy, websockets to whichever task: all of them show the total."""
-    async with stack.viewers(8) as viewers, stack.under_load(2) as load:
+    async with stack.viewers(20) as viewers, stack.under_load(2) as load:
         await until(lambda: all(viewer.connections for viewer in viewers), "nobody connected")
         assert all(viewers_of(task) for task in stack.tasks()), "one task has all viewers"
         await load.more(100)
-    async with stack.viewers(8) as viewers:
+    async with stack.viewers(20) as viewers:
         await until(
             lambda: all(viewer.total == len(load.stored) for viewer in viewers),
             "a viewer shows something else",
@@ -78,9 +77,9 @@ async def test_what_is_not_for_everybody_stays_inside(stack: Stack) -> None:
     assert len(published) == 1
     ((proxy, ports),) = published.items()
     assert "proxy" in proxy
-    assert {port["URL"] for port in ports} == {"127.0.0.1"}
+    assert {port["URL"] for port in ports if port["PublishedPort"]} == {"127.0.0.1"}
     async with aiohttp.ClientSession() as http:
-        for path, status in (("/metrics", 404), ("/-/proxy", 403), ("/healthz", 200)):
+        for path, status in (("/metrics", 404), ("/-/proxy", 204), ("/healthz", 200)):
             async with http.get(stack.url + path) as response:
                 assert response.status == status, path
                 assert not re.search(r"\d", response.headers["Server"])
@@ -100,10 +99,12 @@ async def test_what_is_not_for_everybody_stays_inside(stack: Stack) -> None:
 async def test_a_killed_task_loses_nothing(stack: Stack) -> None:
     """Under load one task dies as by the kernel's hand: its viewers move over, every acknowledged
     event is counted once, and the task comes back by itself."""
-    async with stack.viewers(8) as viewers, stack.under_load() as load:
-        await until(lambda: all(viewer.connections for viewer in viewers), "nobody connected")
+    async with stack.viewers(20) as viewers, stack.under_load() as load:
+        await until(lambda: all(viewer.total >= 0 for viewer in viewers), "nobody connected")
         await load.more(50)
         victim = stack.tasks()[0]
+        assert viewers_of(victim)
+        ended = int(run("docker", "inspect", "--format", "{{.RestartCount}}", victim))
         kill = (
             "for p in /proc/[0-9]*; do p=${p#/proc/}; [ $p = 1 ] || [ $p = $$ ] || kill -9 $p; done"
         )
@@ -112,12 +113,12 @@ async def test_a_killed_task_loses_nothing(stack: Stack) -> None:
         await load.more(50)
         state = "{{.State.Health.Status}} {{.RestartCount}}"
         await until(
-            lambda: run("docker", "inspect", "--format", state, victim).split() == ["healthy", "1"],
+            lambda: (
+                run("docker", "inspect", "--format", state, victim).split()
+                == ["healthy", f"{ended + 1}"]
+            ),
             "the task did not come back",
         )
-    await until(
-        lambda: asyncio.sleep(0, all(viewer.total >= 0 for viewer in viewers)), "a viewer is blind"
-    )
     await exact(stack, load)
 
 
@@ -141,7 +142,7 @@ async def test_postgres_restarts(stack: Stack) -> None:
 
 async def test_redis_restarts(stack: Stack) -> None:
     """Nothing is refused, and viewers of both tasks are exact all the same."""
-    async with stack.viewers(8) as viewers:
+    async with stack.viewers(20) as viewers:
         async with stack.under_load() as load:
             await until(lambda: all(viewer.connections for viewer in viewers), "nobody connected")
             await load.more(50)
@@ -160,7 +161,7 @@ async def test_a_rolling_recreate_is_not_noticed(stack: Stack) -> None:
     """All tasks are replaced under load: somebody always answers, no acknowledged event is lost,
     viewers move over."""
     before = stack.tasks()
-    async with stack.viewers(8) as viewers:
+    async with stack.viewers(20) as viewers:
         async with stack.under_load() as load:
             await until(lambda: all(viewer.connections for viewer in viewers), "nobody connected")
             await in_thread(run, command("docker compose build").split(" && ")[1])
@@ -233,7 +234,7 @@ async def test_backup_and_restore(stack: Stack, tmp_path_factory: object) -> Non
     compose("down", "--volumes", "--timeout", "35")
     shell(command("docker compose up --detach --wait postgres"))
     shell(restore.replace("livetally.dump", file))
-    shell(command("docker compose up --detach --wait       #").strip())
+    shell(command("docker compose up --detach --wait  "))
     await exact(stack, load)
     async with aiohttp.ClientSession() as http:
         again = [{"id": each, "type": "click", "subject": "s0"} for each in list(load.stored)[:5]]
