@@ -248,6 +248,7 @@ async def test_postgres_away(
             # Twice the visibility time-out, twice the receives that it takes to die.
             await asyncio.sleep(5)
             assert account.dead() == []
+            assert account.counts()[1] >= 1, "what is in hand has become visible to others"
         await account.until_empty()
     assert totals_in(database_url)[""] == 6
     assert [each["Body"] for each in account.dead()] == ["bad"]
