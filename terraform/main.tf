@@ -6,6 +6,9 @@ locals {
 
   protected = var.deletion_protection && !var.retire
 
+  # What was meant to be thrown away can be made again the same day.
+  secret_recovery_days = var.deletion_protection ? 7 : 0
+
   # What must agree in several places, and is checked there (module edge, module service).
   port                   = 8080
   ping_interval_s        = 20
@@ -52,30 +55,32 @@ module "network" {
 module "database" {
   source = "./modules/database"
 
-  name                = local.name
-  engine              = var.database.engine
-  instance_class      = var.database.instance_class
-  storage_gb          = var.database.storage_gb
-  aurora_capacity     = var.database.aurora_capacity
-  multi_az            = var.database.multi_az
-  backup_days         = var.database.backup_days
-  deletion_protection = local.protected
-  final_snapshot      = var.deletion_protection
-  subnet_ids          = module.network.data_subnet_ids
-  security_group_id   = module.network.security_group_ids["database"]
-  log_retention_days  = var.log_retention_days
-  kms_key_arn         = aws_kms_key.this.arn
+  name                 = local.name
+  engine               = var.database.engine
+  instance_class       = var.database.instance_class
+  storage_gb           = var.database.storage_gb
+  aurora_capacity      = var.database.aurora_capacity
+  multi_az             = var.database.multi_az
+  backup_days          = var.database.backup_days
+  deletion_protection  = local.protected
+  final_snapshot       = var.deletion_protection
+  secret_recovery_days = local.secret_recovery_days
+  subnet_ids           = module.network.data_subnet_ids
+  security_group_id    = module.network.security_group_ids["database"]
+  log_retention_days   = var.log_retention_days
+  kms_key_arn          = aws_kms_key.this.arn
 }
 
 module "cache" {
   source = "./modules/cache"
 
-  name              = local.name
-  node_type         = var.cache.node_type
-  nodes             = var.cache.nodes
-  subnet_ids        = module.network.data_subnet_ids
-  security_group_id = module.network.security_group_ids["cache"]
-  kms_key_arn       = aws_kms_key.this.arn
+  name                 = local.name
+  node_type            = var.cache.node_type
+  nodes                = var.cache.nodes
+  subnet_ids           = module.network.data_subnet_ids
+  security_group_id    = module.network.security_group_ids["cache"]
+  secret_recovery_days = local.secret_recovery_days
+  kms_key_arn          = aws_kms_key.this.arn
 }
 
 module "storage" {

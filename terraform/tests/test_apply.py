@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from stack import Stack, changes
 
 #: What a second plan may show although nothing was changed: (type, attribute) and why moto differs.
@@ -230,13 +231,27 @@ def test_more_tasks_change_their_bounds_only(applied: Stack) -> None:
 
 
 def test_destroy_leaves_nothing(applied: Stack) -> None:
-    """What is protected refuses; retired and destroyed, nothing of ours is left in the account."""
+    """What is protected AWS won't delete; retired and destroyed, nothing of ours is left."""
     if applied.environment == "prod":
-        applied.run("destroy", auto_approve=True, allowed=(1,), **applied.variables())
+        refuse_to_be_deleted(applied)
         applied.apply(retire=True)
     applied.destroy(retire=True)
     assert applied.run("state list").strip() == ""
     assert left_over(applied) == {}
+
+
+def refuse_to_be_deleted(stack: Stack) -> None:
+    """Whoever asks, Terraform or a person at the console."""
+    outputs, client = stack.outputs(), stack.moto.client
+    with pytest.raises(ClientError, match="deletion protection"):
+        client("rds").delete_db_instance(
+            DBInstanceIdentifier=outputs["database"]["identifier"], SkipFinalSnapshot=True
+        )
+    # moto deletes a protected load balancer all the same: AWS wouldn't.
+    attributes = client("elbv2").describe_load_balancer_attributes(
+        LoadBalancerArn=outputs["edge"]["load_balancer_arn"]
+    )["Attributes"]
+    assert {"Key": "deletion_protection.enabled", "Value": "true"} in attributes
 
 
 def left_over(stack: Stack) -> dict[str, Any]:

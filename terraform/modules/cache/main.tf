@@ -67,7 +67,7 @@ resource "aws_secretsmanager_secret" "password" {
   name                    = "${var.name}/redis-password"
   description             = "Redis: the user livetally"
   kms_key_id              = var.kms_key_arn
-  recovery_window_in_days = 7
+  recovery_window_in_days = var.secret_recovery_days
 }
 
 resource "aws_secretsmanager_secret_version" "password" {

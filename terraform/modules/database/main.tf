@@ -209,7 +209,7 @@ resource "aws_secretsmanager_secret" "service" {
   name                    = "${var.name}/database-password"
   description             = "Postgres: the role livetally_service"
   kms_key_id              = var.kms_key_arn
-  recovery_window_in_days = 7
+  recovery_window_in_days = var.secret_recovery_days
 }
 
 resource "aws_secretsmanager_secret_version" "service" {

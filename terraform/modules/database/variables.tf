@@ -62,3 +62,8 @@ variable "kms_key_arn" {
   description = "The environment's key"
   type        = string
 }
+
+variable "secret_recovery_days" {
+  description = "A deleted secret can be had back for so long, and its name is taken; 0: it is gone at once"
+  type        = number
+}
