@@ -181,8 +181,13 @@ class Queue:
 
     async def _keep_invisible(self) -> None:
         """A message is hidden for the queue's own visibility time-out; renewed at its third."""
+        renewed = time.monotonic()
         while True:
-            await asyncio.sleep(self._sqs.visibility_s / 3)
+            # In short steps: how long it is comes to be known after the start.
+            await asyncio.sleep(min(self._sqs.visibility_s / 3, 0.5))
+            if time.monotonic() - renewed < self._sqs.visibility_s / 3:
+                continue
+            renewed = time.monotonic()
             await self._sqs.hide([*self._in_hand.values(), *self._done])
 
     async def _trim(self) -> None:
