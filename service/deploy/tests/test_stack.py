@@ -85,7 +85,7 @@ async def test_what_is_not_for_everybody_stays_inside(stack: Stack) -> None:
                 assert not re.search(r"\d", response.headers["Server"])
         async with http.get(stack.url + "/metrics") as response:
             assert (await response.json())["error"]["code"] == "not_found"
-        async with http.get(stack.url + "/") as response:
+        async with http.get(stack.url + "/", headers={"accept": "text/html"}) as response:
             assert "default-src 'none'" in response.headers["Content-Security-Policy"]
             assert response.headers["X-Content-Type-Options"] == "nosniff"
         headers = {"x-api-key": stack.write}
