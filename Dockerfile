@@ -54,11 +54,27 @@ USER 65534:65534
 EXPOSE 5000
 ENTRYPOINT ["moto_server", "-H", "0.0.0.0", "-p", "5000"]
 
+# Locust, as locked for the tests, for the profile `load`.
+FROM python AS load
+RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends python3.11-venv >/dev/null \
+    && python3.11 -m venv /venv
+COPY service/requirements-dev.txt /tmp/
+# Versions of the lock, of Locust's packages only; and no hashes, since a constraint may have none.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    sed -n 's/^\([a-z0-9.-]*==[^ ]*\).*/\1/p' /tmp/requirements-dev.txt | sort -u -t= -k1,1 >/tmp/versions.txt \
+    && /venv/bin/pip install -qq -c /tmp/versions.txt locust
+COPY loadtest /load
+WORKDIR /load
+ENV PATH=/venv/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 65534:65534
+ENTRYPOINT ["/bin/sh", "-euc", "export WRITE_KEY=$(cat /run/secrets/load/write) READ_KEY=$(cat /run/secrets/load/read) ADMIN_KEY=$(cat /run/secrets/load/admin); exec locust -f locustfile.py \"$@\"", "locust"]
+
 # The system without what installs or unpacks packages, and without an unused half of TLS (apt's).
 FROM python AS system
 RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin livetally \
     # Where volumes go that must be writable for it: an empty volume takes the owner over.
     && install -d -o 10001 -g 10001 /run/secrets/owner /run/secrets/service /run/secrets/redis /run/secrets/grafana \
+        /run/secrets/load \
     && dpkg --purge --force-depends --force-remove-essential perl-base apt libapt-pkg6.0 gpgv adduser \
         e2fsprogs libext2fs2 libss2 logsave libgnutls30 libp11-kit0 libidn2-0 libunistring2 >/dev/null 2>&1 \
     && rm -rf /usr/share/doc /usr/share/perl5 /usr/share/bash-completion /var/lib/apt /var/cache/* /var/log/*
