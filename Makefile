@@ -32,7 +32,7 @@ NEEDS_WHEEL := import sys; sys.exit(sys.platform != "linux" or sys.version_info 
 
 .DEFAULT_GOAL := help
 .PHONY: help run run-aws test compose-test test-service test-frontend lint format lock bench jitter \
-	load archive-load queue-load browser terraform-test clean clean-data always
+	load chaos archive-load queue-load browser terraform-test clean clean-data always
 
 help:
 	@echo "make run [PORT=8080]  start everything here and print the address"
@@ -47,6 +47,7 @@ help:
 	@echo "make archive-load     archive a million events with workers killed, and compare"
 	@echo "make queue-load       events through SQS and S3, workers killed, and every id counted"
 	@echo "make terraform-test   apply Terraform to a simulated AWS (ENVIRONMENTS=\"dev staging prod\")"
+	@echo "make chaos            break everything under load, and see that it heals"
 	@echo "make lock             pin dependencies again (make lock UPGRADE=1 takes newer ones)"
 	@echo "make clean            remove what was installed and built"
 	@echo "make clean-data       remove the counts that make run has kept"
@@ -83,6 +84,9 @@ bench: .venv/.dev $(PAGE)
 
 jitter: .venv/.dev
 	@exec .venv/bin/python loadtest/jitter.py $(ARGS)
+
+chaos: .venv/.dev
+	@exec .venv/bin/python loadtest/chaos.py $(ARGS)
 
 load: .venv/.dev $(PAGE)
 	@exec .venv/bin/python loadtest/load.py $(ARGS)

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 BACKLOG = 4096
 #: A request line can hold a subject: 1,024 characters, each up to 12 bytes when %-escaped.
 MAX_LINE_BYTES = 16 * 1024
+#: A connection without a whole request for this long is closed, its head half sent or not begun.
+#: More than the 120 s after which a load balancer lets go of one: else it might send into a close.
+KEEPALIVE_S = 125.0
 #: For answers that are on their way when everything else has stopped.
 ANSWER_TIMEOUT_S = 5.0
 #: A supervisor gives its workers this long before it kills them.
@@ -84,6 +87,7 @@ def make_runner(app: web.Application) -> web.AppRunner:
     return _Runner(
         app,
         access_log=None,
+        keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=ANSWER_TIMEOUT_S,
         max_line_size=MAX_LINE_BYTES,
     )
