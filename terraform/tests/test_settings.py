@@ -93,6 +93,8 @@ def _servers(stack: Stack, postgres: LocalPostgres, redis: LocalRedis) -> dict[s
     users = stack.moto.client("elasticache").describe_users()["Users"]
     (user,) = [each for each in users if each["UserName"] == "livetally"]
     rules = user["AccessString"].split()
+    # Redis 7 begins with no channel, 6.2 with all.
+    rules = ["resetchannels", *rules]
     _redis(redis).execute_command("ACL", "SETUSER", "livetally", f">{SERVICE_PASSWORD}", *rules)
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
         connection.execute(f"CREATE ROLE owner LOGIN CREATEROLE PASSWORD '{OWNER_PASSWORD}'")
