@@ -6,6 +6,8 @@ PORT ?= 8080
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 # Passed on to pytest or to the benchmark: make test ARGS="-k journey"
 ARGS ?=
+# Test files at a time: they wait more than they work.
+JOBS ?= 3
 UV := uv==0.13.8
 
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check
@@ -32,7 +34,7 @@ NEEDS_WHEEL := import sys; sys.exit(sys.platform != "linux" or sys.version_info 
 
 .DEFAULT_GOAL := help
 .PHONY: help run run-aws test compose-test test-service test-frontend lint format lock bench jitter \
-	load chaos archive-load queue-load browser terraform-test clean clean-data always
+	load chaos archive-load queue-load tools terraform-test clean clean-data always
 
 help:
 	@echo "make run [PORT=8080]  start everything here and print the address"
@@ -58,11 +60,11 @@ run: .venv/.local $(PAGE)
 run-aws: .venv/.aws $(PAGE)
 	@exec .venv/bin/livetally demo --aws --port $(PORT) $(ARGS)
 
-test: .venv/.dev $(PAGE) browser
+test: .venv/.dev $(PAGE) tools
 	@$(MAKE) --no-print-directory lint test-frontend test-service
 
 test-service: .venv/.dev
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-frontend: $(PAGE)
 	@if [ -d frontend/node_modules ]; then cd frontend && NODE_OPTIONS=--test-reporter=spec npm test --silent; fi
@@ -108,8 +110,8 @@ terraform-test: .venv/.dev
 	fi
 	@ENVIRONMENTS="$(ENVIRONMENTS)" .venv/bin/python -m pytest terraform/tests -o timeout=1800 $(ARGS)
 
-browser:
-	@.ci/install-browser
+tools:
+	@.ci/install-tools
 
 $(VENV): $(VENV_BROKEN)
 	@for candidate in $(PYTHON); do \
