@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from . import __version__
 from .answers import Failure
 from .described import Described, Example, Text, description_of
-from .errors import LivetallyError
+from .errors import LivetallyError, NotFound
 
 REF = "#/components/schemas/{name}"
 
@@ -113,7 +113,7 @@ def _operation(
         "summary": about.says,
         "description": inspect.getdoc(handler) or about.says,
         "parameters": list(_parameters(path, about, schemas)),
-        "responses": _responses(about, schemas),
+        "responses": _responses(about, _refusals(path, about, schemas), schemas),
     }
     if about.body:
         operation["requestBody"] = {
@@ -187,10 +187,19 @@ def _typed(value: str, schema: dict[str, Any]) -> Any:
     return int(value) if _in_query(schema).get("type") == "integer" else value
 
 
-def _responses(about: Described, schemas: _Schemas) -> dict[str, Any]:
+def _refusals(path: str, about: Described, schemas: _Schemas) -> list[type[LivetallyError]]:
+    """A path that takes only some values in its place is not there for others."""
+    taken = [about.path[name] for name in re.findall(r"{(\w+)}", path) if name in about.path]
+    missing = [NotFound] if any("enum" in schemas[each] for each in taken) else []
+    return list(dict.fromkeys([*about.refusals, *missing]))
+
+
+def _responses(
+    about: Described, refusals: list[type[LivetallyError]], schemas: _Schemas
+) -> dict[str, Any]:
     responses: dict[str, Any] = {}
-    for status in sorted(about.statuses):
-        errors = [error for error in about.refusals if error.status == status]
+    for status in sorted({*about.answers, *(error.status for error in refusals)}):
+        errors = [error for error in refusals if error.status == status]
         response: dict[str, Any] = {"description": _says(status, errors)}
         content: dict[str, Any] = {}
         answer = about.answers.get(status, Failure)

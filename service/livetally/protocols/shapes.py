@@ -1,13 +1,12 @@
 """What clients of older systems send and get over HTTP, as types for the API's document."""
 
-from typing import Annotated, Any
+from typing import Any, Literal
 
 import msgspec
-from msgspec import Meta
 
 from ..answers import Count, Reason
 
-RailsVersion = Annotated[str, Meta(pattern="^v[23]$")]
+RailsVersion = Literal["v2", "v3"]
 
 
 class KeyQuery(msgspec.Struct):
