@@ -22,10 +22,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _encoder = msgspec.json.Encoder()
 
 # Keys travel in headers, never in cookies, so any page may ask: its key decides what it gets.
+# Shown as a page by a browser that was led here, an answer may run and load nothing; pages say
+# themselves what they need.
 HEADERS = CIMultiDict(
     {
         "Access-Control-Allow-Origin": "*",
         "Access-Control-Expose-Headers": "Retry-After, X-Request-Id",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
         "Server": "livetally",
     }
@@ -89,7 +93,8 @@ def middleware(
             except Exception as error:
                 response = _refusal(request, error)
         if not response.prepared:
-            response.headers.update(HEADERS)
+            for name, value in HEADERS.items():
+                response.headers.setdefault(name, value)
             response.headers["X-Request-Id"] = request_id.get()
         resource = request.match_info.route.resource
         route = resource.canonical if resource else "unmatched"

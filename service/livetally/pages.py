@@ -105,7 +105,11 @@ class Pages:
         file = self._folder / "assets" / name
         if "/" in name or name.startswith(".") or len(name) > 255 or not file.is_file():
             raise NotFound
-        return web.FileResponse(file, headers={"Cache-Control": "max-age=31536000, immutable"})
+        headers = {
+            "Cache-Control": "max-age=31536000, immutable",
+            "Content-Security-Policy": _CSP,  # a worker's own
+        }
+        return web.FileResponse(file, headers=headers)
 
     @described(
         "What the page needs to know",

@@ -1,0 +1,83 @@
+"""What every answer says to browsers: nothing here is to be guessed at, framed, or run."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from conftest import Service, make_keys, serving
+
+from livetally.app import create_app
+from livetally.config import Config
+from livetally.keys import Role
+from livetally.openapi import routes_of
+
+APP = create_app(Config(database_url="postgresql://127.0.0.1/x", redis_url="redis://127.0.0.1"))
+ROUTES = sorted({(method, path) for method, path, _ in routes_of(APP)})
+#: What is in the place of a path's parameters; the last one is nobody's.
+PLACES = (
+    {"name": "a.js", "version": "v2", "key": "van", "id": "1"},
+    {"name": "page.css", "version": "v3", "key": "van", "id": "1"},
+    {"name": "docs.js", "version": "v2", "key": "x", "id": "%00"},
+    {"name": "nothing", "version": "v9", "key": "%2e%2e", "id": "%2f"},
+)
+
+
+@pytest.fixture
+async def built(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Service]:
+    """A service with pages, an asset and a script."""
+    for name in ("index.html", "overview.html", "assets/a.js", "js/a.js"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("/* <!doctype html> */")
+    keys = await make_keys(database_url)
+    async with serving(database_url, redis_url, keys, pages_dir=str(tmp_path)) as service:
+        yield service
+
+
+def assert_safe(about: str, headers: "aiohttp.typedefs.CIMultiDictProxy[str]") -> None:
+    assert headers["X-Content-Type-Options"] == "nosniff", about
+    assert headers["Referrer-Policy"] in ("no-referrer", "same-origin"), about
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy, about
+    assert "frame-ancestors 'none'" in policy, about
+    assert "unsafe" not in policy, about
+    assert "*" not in policy, about
+    assert headers["Server"] == "livetally", about
+    assert "Set-Cookie" not in headers, about
+    assert headers["Access-Control-Allow-Origin"] == "*", about
+    assert "Access-Control-Allow-Credentials" not in headers, about
+
+
+@pytest.mark.parametrize("key", [None, "lt_read_nobodys", Role.ADMIN])
+async def test_every_answer_is_safe_to_show(built: Service, key: str | None) -> None:
+    """Every route, with and without what it needs, good answers and refusals: each forbids
+    sniffing, frames, scripts and what comes from elsewhere; none sets a cookie, none is a 500."""
+    headers = {"Accept": "text/html"}
+    if key is not None:
+        headers["x-api-key"] = built.keys[Role.ADMIN] if key == Role.ADMIN else key
+    statuses = set()
+    for method, path in ROUTES:
+        for places in PLACES if "{" in path else PLACES[:1]:
+            filled = re.sub(r"{(\w+)}", lambda m, p=places: p.get(m[1], "x"), path)
+            query = "?totals=click" if path.endswith("/sse") else ""
+            async with built.http.request(method, filled + query, headers=headers) as answer:
+                assert_safe(f"{method} {filled}: {answer.status}", answer.headers)
+                assert answer.status != 500
+                statuses.add(answer.status)
+    assert statuses >= {200, 400, 404} | ({401} if key != Role.ADMIN else {422}), statuses
+
+
+async def test_answers_to_no_route_are_safe_too(built: Service) -> None:
+    """What isn't there, a method that isn't taken, a preflight, and what is no HTTP's business."""
+    for method, path in (
+        ("GET", "/nothing"),
+        ("DELETE", "/v1/events"),
+        ("OPTIONS", "/v1/events"),
+        ("TRACE", "/"),
+        ("PROPFIND", "/"),
+        ("HEAD", "/docs"),
+    ):
+        async with built.http.request(method, path) as answer:
+            assert_safe(f"{method} {path}", answer.headers)
