@@ -85,6 +85,7 @@ Around it:
     service_role  the database role that the service runs as
     topics        what a client may ask to watch        viewer    writes to one connection
     examples      /examples, for older systems' clients
+    masthead      the top and the colours of /docs and /examples
     frames        messages as bytes                     partitions   day partitions, made ahead
 
 Imports go one way, down the journey: see tests/test_structure.py.

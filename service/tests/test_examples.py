@@ -228,7 +228,8 @@ async def test_by_keyboard_a_language_is_chosen_and_a_snippet_copied(service: Se
         tab = await opened(browser, service)
         page = tab.page
         await page.keyboard.press("Tab")
-        await expect(page.get_by_role("link", name="Livetally")).to_be_focused()
+        await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        await page.keyboard.press("Enter")
         await page.keyboard.press("Tab")
         await page.keyboard.press("ArrowRight")
         await page.keyboard.press("ArrowRight")

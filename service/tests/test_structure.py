@@ -64,7 +64,7 @@ LAYERS = """
     database emf events local_aws probe
     described messages shapes
     answers
-    config
+    config masthead
     address ecs errors frames health item local logs loops metrics protocols workers sql __init__
 """
 LAYER = {name: n for n, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}

@@ -12,14 +12,14 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from .. import asyncapi, openapi
+from .. import asyncapi, masthead, openapi
 from ..described import Example, Text, described
 from ..edge import json_response
 from ..errors import NotFound
 
 _FILES = {"docs.css": "text/css", "docs.js": "text/javascript"}
 _CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
@@ -75,7 +75,8 @@ class Docs:
         if name not in _FILES:
             raise NotFound
         headers = {hdrs.CACHE_CONTROL: "no-cache"}
-        return web.Response(text=_read(name), content_type=_FILES[name], headers=headers)
+        text = masthead.style() + _read(name) if name == "docs.css" else _read(name)
+        return web.Response(text=text, content_type=_FILES[name], headers=headers)
 
 
 def _read(name: str) -> str:
@@ -105,6 +106,8 @@ def render(document: dict[str, Any]) -> str:
     types = "".join(_type(name, schemas[name]) for name in sorted(schemas))
     return (
         _read("docs.html")
+        .replace("{{top}}", masthead.head("/docs"))
+        .replace("{{icon}}", masthead.icon())
         .replace("{{about}}", _prose(document["info"]["description"]))
         .replace("{{version}}", escape(document["info"]["version"]))
         .replace("{{index}}", "".join(index))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
+from .. import masthead
 from ..described import Example, Text, described
 from ..errors import NotFound
 
@@ -115,7 +116,8 @@ class Examples:
         if name not in _FILES:
             raise NotFound
         headers = {hdrs.CACHE_CONTROL: "no-cache"}
-        return web.Response(text=_read(name), content_type=_FILES[name], headers=headers)
+        text = masthead.style() + _read(name) if name == "page.css" else _read(name)
+        return web.Response(text=text, content_type=_FILES[name], headers=headers)
 
 
 def _address(request: web.Request) -> str:
@@ -129,7 +131,8 @@ def render(url: str, login: Login) -> str:
     """The whole page; whatever is filled in is escaped."""
     sections = "\n".join(_section(each, url, login) for each in _FORMATS)
     note = _read("works.html" if login.works else "placeholders.html")
-    return _filled(_read("page.html"), note=note, sections=sections)
+    top, icon = masthead.head("/examples"), masthead.icon()
+    return _filled(_read("page.html"), top=top, icon=icon, note=note, sections=sections)
 
 
 def _section(about: _Format, url: str, login: Login) -> str:

@@ -1,0 +1,61 @@
+"""One product: whichever page one is on, the others are one step away, and it looks the same."""
+
+# ruff: noqa: F401, F811 - fixtures are imported by name, and arguments are called like them
+import re
+
+import pytest
+from playwright.async_api import expect
+from test_browser import (
+    FRONTEND,
+    PHONE,
+    OpenTab,
+    Site,
+    chromium,
+    open_tab,
+    pytestmark,
+    site,
+    start_site,
+)
+
+from livetally import masthead
+
+
+def _colours(css: str) -> list[tuple[str, str]]:
+    """Every custom property: those of light first, then those of dark."""
+    return re.findall(r"^ +(--[a-z-]+): ([^;]+);", css.split("\n/* --- ")[0], re.MULTILINE)
+
+
+def test_the_servers_pages_have_the_colours_of_the_built_ones() -> None:
+    """Every custom property has the same value in both, in light and in dark."""
+    built = (FRONTEND / "src" / "style" / "base.css").read_text("utf-8")
+    assert len(_colours(built)) > 30
+    assert _colours(masthead.style()) == _colours(built)
+
+
+@pytest.mark.parametrize("width", [320, 390, 1440])
+async def test_every_page_leads_to_every_other_by_keyboard(
+    site: Site, open_tab: OpenTab, width: int
+) -> None:
+    """The same links in the same order on each page, its own marked; Enter on one leads there; on a
+    phone too nothing sticks out; and the name leads home."""
+    viewport = {"width": width, "height": PHONE["height"]}
+    tab = await open_tab(site.url, viewport=viewport)
+    page, links = tab.page, tab.page.locator("nav[aria-label=Pages] a")
+    names = await links.all_inner_texts()
+    assert names[0] == "Home"
+    assert len(names) >= 4
+    for n, name in enumerate(names):
+        address = str(await links.nth(n).get_attribute("href"))
+        await links.nth(n).focus()
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(site.url + address)
+        await expect(links).to_have_text(names)
+        await expect(page.locator("nav [aria-current=page]")).to_have_text([name])
+        await expect(page.locator("h1")).to_have_count(1)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width, name
+        for box in [await link.bounding_box() for link in await links.all()]:
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+    await page.get_by_role("link", name="Livetally", exact=True).click()
+    await page.wait_for_url(f"{site.url}/")
