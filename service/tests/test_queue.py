@@ -41,6 +41,22 @@ async def test_a_message_is_an_event_an_array_or_lines(
     assert refusals_in(database_url) == []
 
 
+async def test_news_of_no_object_needs_no_key(
+    account: Account, database_url: str, work: Any
+) -> None:
+    """What S3 sends when a bucket is told of the queue, and that an object is gone, is done with at
+    once, also where messages without a key are refused."""
+    gone = {
+        "eventName": "ObjectRemoved:Delete",
+        "s3": {"bucket": {"name": "b"}, "object": {"key": "k"}},
+    }
+    account.send({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"})
+    account.send({"Records": [gone]})
+    await work(queue_project="")
+    assert account.dead() == []
+    assert refusals_in(database_url) == []
+
+
 @pytest.mark.parametrize("raw", ["false", "true"])
 async def test_what_a_topic_delivers(
     account: Account, database_url: str, work: Any, demo_keys: dict[Role, str], raw: str

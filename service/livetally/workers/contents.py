@@ -38,8 +38,10 @@ class Contents:
         Raises a LivetallyError if it is to be refused: whole, or RefusedInPart, carrying the
         `Tally`. What was good is counted then too.
         """
-        project = await self._intake.project_of(message)
         found = content(message.body)
+        if found == Objects([]):  # news of no object: it needs no key
+            return "objects"
+        project = await self._intake.project_of(message)
         if isinstance(found, Objects):
             for ref in found.refs:
                 async with self._reading:
