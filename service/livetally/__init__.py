@@ -79,6 +79,7 @@ Around it:
     edge          around each request: id, CORS, errors as JSON
     limits        token buckets of keys and addresses        address   whose request it is
     errors        every refusal and its status          metrics   what is counted
+    tracing       traces for OpenTelemetry, where they are asked for
     health        is it well? heartbeats                pages     the built front end
     loops         background loops      operations    /healthz, /readyz, /metrics
     probe         `livetally health`, for containers    emf   metrics for CloudWatch, logged

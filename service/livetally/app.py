@@ -72,13 +72,19 @@ def create_app(
     listening_redis = connect_redis(config.redis_url)
     auth = Auth(database)
     origin = secrets.token_hex(8)
-    publisher = Publisher(redis, metrics, health)
+    tracing = None
+    if config.otlp_endpoint:
+        from .tracing import Tracing  # 60 modules that nobody else pays for
+
+        tracing = Tracing(config.otlp_endpoint, origin)
+    publisher = Publisher(redis, metrics, health, tracing.published if tracing else None)
     hub = Hub(
         database,
         metrics,
         health,
         frame_interval_s=config.frame_interval_ms / 1000,
         resync_interval_s=config.resync_interval_ms / 1000,
+        tracing=tracing,
     )
     listener = Listener(listening_redis, origin, hub, health)
 
@@ -88,7 +94,8 @@ def create_app(
         publisher.publish(change)
 
     def on_commit(committed: Committed) -> None:
-        for change in changes(committed, origin):
+        trace = None if tracing is None else tracing.here()
+        for change in changes(committed, origin, trace):
             announce(change)
 
     limits = Limits(redis, metrics, address_rate=config.address_rate)
@@ -100,6 +107,7 @@ def create_app(
         batch_max_events=config.batch_max_events,
         queue_max_events=config.queue_max_events,
         limits=limits,
+        tracing=tracing,
     )
     connections = Connections(
         auth,
@@ -143,7 +151,8 @@ def create_app(
         await limits.ask(address_of(request))
 
     docs = Docs()
-    app = web.Application(middlewares=[edge.middleware(metrics, admit)])
+    traced = [] if tracing is None else [tracing.middleware]
+    app = web.Application(middlewares=[edge.middleware(metrics, admit), *traced])
     app.add_routes(
         [
             web.post("/v1/events", legible(ingest.post_events)),
@@ -199,6 +208,8 @@ def create_app(
         await database.close()
         await redis.aclose()
         await listening_redis.aclose()
+        if tracing is not None:
+            await tracing.close()
 
     batching: asyncio.Task[None]
 

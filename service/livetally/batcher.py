@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -29,6 +29,11 @@ from .limits import Limits
 from .metrics import Metrics
 from .store import Committed, Store
 
+if TYPE_CHECKING:  # at run time only where there are traces
+    from opentelemetry.trace import Span
+
+    from .tracing import Tracing
+
 log = logging.getLogger(__name__)
 
 
@@ -37,6 +42,8 @@ class Waiting(msgspec.Struct, eq=False):
 
     events: list[Event]
     answer: "asyncio.Future[list[int]]"
+    #: where there are traces
+    span: "Span | None" = None
 
 
 class Result(msgspec.Struct):
@@ -67,12 +74,14 @@ class Batcher:
         batch_max_events: int,
         queue_max_events: int,
         limits: Limits | None = None,
+        tracing: "Tracing | None" = None,
     ) -> None:
         self._store = store
         self._on_commit = on_commit
         self._metrics = metrics
         self._health = health
         self._limits = limits
+        self._tracing = tracing
         self._batch_max_events = batch_max_events
         self._queue_max_events = queue_max_events
         self._queue: deque[Waiting] = deque()
@@ -103,6 +112,8 @@ class Batcher:
         if self._queued_events + len(events) > self._queue_max_events:
             raise Overloaded
         waiting = Waiting(events, asyncio.get_running_loop().create_future())
+        if self._tracing is not None:
+            waiting.span = self._tracing.wait(len(events))
         self._queue.append(waiting)
         self._count_queue(len(events))
         self._wake.set()
@@ -142,6 +153,14 @@ class Batcher:
 
     async def _commit(self, batch: list[Waiting]) -> None:
         events = [event for waiting in batch for event in waiting.events]
+        if self._tracing is None:
+            await self._commit_events(events, batch)
+            return
+        spans = [waiting.span for waiting in batch if waiting.span is not None]
+        with self._tracing.commit(spans, len(events)):
+            await self._commit_events(events, batch)
+
+    async def _commit_events(self, events: list[Event], batch: list[Waiting]) -> None:
         started = time.perf_counter()
         try:
             committed = await self._store.commit(events)
@@ -188,6 +207,8 @@ class Batcher:
 
     def _fail(self, batch: list[Waiting], error: LivetallyError) -> None:
         self._metrics.commit_failures.labels(error.code).inc()
+        if self._tracing is not None:
+            self._tracing.failed([waiting.span for waiting in batch], error.code)
         for waiting in batch:
             if not waiting.answer.done():
                 waiting.answer.set_exception(type(error)(error.message))

@@ -197,6 +197,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least level that is logged")
     ] = "info"
+    otlp_endpoint: Annotated[
+        str,
+        Meta(
+            pattern="^(https?://.+)?$",
+            description="OpenTelemetry collector that traces go to by OTLP/HTTP, like"
+            " `http://collector:4318`; empty: nothing is traced",
+        ),
+    ] = ""
     emf_namespace: Annotated[
         str,
         Meta(

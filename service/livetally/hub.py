@@ -9,7 +9,7 @@ which have not heard of something that was committed before the last look.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,6 +25,9 @@ from .publisher import Change, ItemsChanged
 from .topic import Position, Subscription, Topic
 from .totals_topic import CountsKey, CountsTopic, TotalsKey, TotalsTopic
 from .viewer import Viewer
+
+if TYPE_CHECKING:  # at run time only where there are traces
+    from .tracing import Tracing
 
 #: Viewers written to before other work gets its turn.
 _FLUSH_CHUNK = 250
@@ -69,12 +72,16 @@ class Hub:
         *,
         frame_interval_s: float,
         resync_interval_s: float,
+        tracing: "Tracing | None" = None,
     ) -> None:
         self._database = database
         self._metrics = metrics
         self._health = health
         self._frame_interval_s = frame_interval_s
         self._resync_interval_s = resync_interval_s
+        self._tracing = tracing
+        #: Frames of what traced commits changed: put, not yet written.
+        self._frames: list[tuple[Topic, list[Change]]] = []
         self._projects: dict[int, _Project] = {}
         self._unflushed: dict[Viewer, None] = {}
         self._flush_now = asyncio.Event()
@@ -148,6 +155,7 @@ class Hub:
             self._metrics,
             interval_s=self._frame_interval_s,
             flush=self._flush_soon,
+            framed=self._frame,
         )
 
     # What feeds the topics
@@ -232,6 +240,12 @@ class Hub:
             self._flush_now.set()
         self._unflushed[viewer] = None
 
+    def _frame(self, topic: Topic, changed: list[Change]) -> None:
+        """A topic has put what traced commits changed: its span ends when that is written."""
+        if self._tracing is not None:  # else another process traces
+            self._frames.append((topic, changed))
+            self._flush_now.set()  # even if nobody could take it
+
     async def run_flush(self) -> None:
         """The loop that writes; ends when cancelled."""
         while True:
@@ -240,12 +254,17 @@ class Hub:
             await asyncio.sleep(0)  # the other topics that are due at this tick
             self._flush_now.clear()
             viewers, self._unflushed = self._unflushed, {}
+            frames, self._frames = self._frames, []
             sent = 0
             for count, viewer in enumerate(viewers, 1):
                 sent += viewer.flush()
                 if count % _FLUSH_CHUNK == 0:
                     await asyncio.sleep(0)
             self._metrics.frames_sent.inc(sent)
+            if self._tracing is not None:
+                for topic, changed in frames:
+                    kind = type(topic).__name__.removesuffix("Topic").lower()
+                    self._tracing.frame(changed, kind, len(topic.subscriptions))
 
     def _tell_all(self, value: object) -> None:
         payload = message(value)

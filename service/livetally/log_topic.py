@@ -28,7 +28,7 @@ class LogTopic(Topic):
     def apply(self, change: Change) -> None:
         cells = change.totals.get(self.key.type, {})
         if self.key.subject in cells if self.key.subject is not None else cells:
-            self.has_news()
+            self.has_news(change)
         elif not self._reading and change.first == self._head.get(change.slot, 0) + 1:
             # Nothing of ours in it: move on without reading.
             self._head = {**self._head, change.slot: change.last}

@@ -8,6 +8,7 @@ than commits come, messages are dropped and counted, and nobody waits.
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 from redis.asyncio import Redis
@@ -56,16 +57,18 @@ class Change(msgspec.Struct, array_like=True, tag="events"):
     committed_at: float  # Unix time, seconds
     #: by type and subject the slot's new count; the empty subject is the type's grand total
     totals: dict[str, dict[str, int]]
+    #: the commit's traceparent, if it is traced
+    trace: str | None = None
 
 
 _encoder = msgspec.json.Encoder()
 
 
-def changes(committed: Committed, origin: str) -> list[Change]:
-    """What a commit has to tell, by project."""
+def changes(committed: Committed, origin: str, trace: str | None = None) -> list[Change]:
+    """What a commit has to tell, by project; `trace` is its traceparent."""
     now = time.time()
     by_project = {
-        project: Change(origin, project, committed.slot, first, last, now, {})
+        project: Change(origin, project, committed.slot, first, last, now, {}, trace)
         for project, first, last in committed.positions
     }
     for project, type_, subject, n in committed.totals:
@@ -80,10 +83,18 @@ def channel(project: int) -> str:
 class Publisher:
     """Sends changes to Redis, in order, from a loop of its own."""
 
-    def __init__(self, redis: Redis, metrics: Metrics, health: Health) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        metrics: Metrics,
+        health: Health,
+        tried: Callable[[list[Change | ItemsChanged], bool], None] | None = None,
+    ) -> None:
+        """`tried` is told what was sent, and whether Redis has taken it."""
         self._redis = redis
         self._metrics = metrics
         self._health = health
+        self._tried = tried
         self._queue: deque[Change | ItemsChanged] = deque()
         self._wake = asyncio.Event()
         self._failing = False
@@ -123,3 +134,5 @@ class Publisher:
         else:
             self._failing = False
             self._health.trouble("publisher", None)
+        if self._tried is not None:
+            self._tried(batch, not self._failing)

@@ -59,6 +59,7 @@ class Topic:
         *,
         interval_s: float,
         flush: Callable[[Viewer], None],
+        framed: Callable[["Topic", list[Change]], None],
     ) -> None:
         self._database = database
         self._metrics = metrics
@@ -67,6 +68,9 @@ class Topic:
         self.behind: dict[Subscription, None] = {}
         self._interval_s = interval_s
         self._flush = flush
+        self._framed = framed
+        #: The changes that the next frame shows, of those whose commits are traced.
+        self._traced: list[Change] | None = None
         self.started = False
         self._stopped = False
         self._starting: asyncio.Task[None] | None = None
@@ -133,8 +137,13 @@ class Topic:
         """Bring those in `behind` a step nearer. Raises DatabaseUnavailable."""
         raise NotImplementedError
 
-    def has_news(self) -> None:
+    def has_news(self, change: Change | None = None) -> None:
+        """Something is to be sent; because of this change, if it is known."""
         self._news.set()
+        if change is not None and change.trace is not None:
+            if self._traced is None:
+                self._traced = []
+            self._traced.append(change)
 
     def fall_behind(self, subscription: Subscription) -> None:
         self.behind[subscription] = None
@@ -199,11 +208,15 @@ class Topic:
                 await asyncio.sleep(early)
             self._news.clear()
             self._due_at = self._next_due(clock())
+            traced, self._traced = self._traced, None
             try:
                 await self.send_news()
             except Exception as error:
                 await self._recover(error)
                 self._news.set()
+            else:
+                if traced is not None:
+                    self._framed(self, traced)
 
     def _next_due(self, now: float) -> float:
         """When the next news may go.

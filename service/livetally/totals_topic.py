@@ -64,7 +64,7 @@ class TotalsTopic(Topic):
             self._totals.merge(subject, change.slot, n)
         if self._totals.changed:
             self._oldest = min(self._oldest, change.committed_at)
-            self.has_news()
+            self.has_news(change)
 
     def _counts_in(self, change: Change) -> Iterable[tuple[str, int]]:
         cells = change.totals.get(self.key.type)

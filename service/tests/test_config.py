@@ -60,6 +60,7 @@ def test_every_variable_is_read() -> None:
         "pages_dir": "/pages",
         "log_level": "debug",
         "trusted_proxies": "10.0.0.0/8, ::1",
+        "otlp_endpoint": "http://collector:4318",
         "emf_namespace": "Livetally/prod",
         "database_password": "p",
         "service_database_password": "s",

@@ -59,6 +59,7 @@ LAYERS = """
     feed items_topic pointers totals_topic
     log_topic
     topic
+    tracing
     publisher viewer totals keys
     store service_role
     database emf events local_aws probe

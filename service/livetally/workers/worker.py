@@ -144,11 +144,17 @@ def create_worker(config: Config, names: frozenset[str] = frozenset()) -> web.Ap
     health = Health()
     database = Database(config.database_url, config.pool_size)
     redis = connect_redis(config.redis_url)
-    publisher = Publisher(redis, metrics, health)
     origin = secrets.token_hex(8)
+    tracing = None
+    if config.otlp_endpoint:
+        from ..tracing import Tracing
+
+        tracing = Tracing(config.otlp_endpoint, origin)
+    publisher = Publisher(redis, metrics, health, tracing.published if tracing else None)
 
     def on_commit(committed: Committed) -> None:
-        for change in changes(committed, origin):
+        trace = None if tracing is None else tracing.here()
+        for change in changes(committed, origin, trace):
             publisher.publish(change)
 
     batcher = Batcher(
@@ -158,6 +164,7 @@ def create_worker(config: Config, names: frozenset[str] = frozenset()) -> web.Ap
         health,
         batch_max_events=config.batch_max_events,
         queue_max_events=config.queue_max_events,
+        tracing=tracing,
     )
     parts = Parts(config, database, batcher, metrics, health, origin, publisher.publish)
     loops = {name: LOOPS[name].make(parts) for name in chosen(config, names)}
@@ -187,6 +194,8 @@ def create_worker(config: Config, names: frozenset[str] = frozenset()) -> web.Ap
         yield
         await database.close()
         await redis.aclose()
+        if tracing is not None:
+            await tracing.close()
 
     async def running(app: web.Application) -> AsyncIterator[None]:
         nonlocal batching
