@@ -4,11 +4,10 @@ import { showProject, status } from "./header.js";
 import { Keys } from "./keys.js";
 import { List } from "./list.js";
 import { showNotes } from "./notes.js";
-import { periodOf, seriesOf } from "./period.js";
-import { ask, Reader } from "./reader.js";
+import { OverTime } from "./over_time.js";
+import { periodOf } from "./period.js";
 import { Live } from "./sdk/live.js";
 import { recall, remember } from "./sdk/session.js";
-import { Trend } from "./trend.js";
 import { offerTypes, readTypes } from "./types.js";
 import { onVisits } from "./visits.js";
 import { titleOf } from "./words.js";
@@ -21,7 +20,7 @@ const long = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle
 const iso = (time) => new Date(time).toISOString().replace(/\.000Z$/, "Z");
 
 const clock = new Clock();
-const frame = new Frame(() => lists.forEach((list) => list.draw()));
+const frame = new Frame(() => cards.forEach((card) => card.draw()));
 const keys = new Keys(find("#keys"), { use: useKey, asks: showMissing });
 const live = new Live({
   url,
@@ -33,9 +32,10 @@ const live = new Live({
   },
 });
 
-// What all lists share.
+// What all cards share.
 const page = {
   key: () => keys.get("read_key"),
+  now: () => clock.now(),
   period: () => periodOf(chosen, clock.now()),
   compares: () => chosen.compare && chosen.range !== "ever",
   time: ({ from, to, ongoing }) =>
@@ -54,24 +54,15 @@ const CARDS = [
 const lists = CARDS.map((card) => new List(find("#list"), card, page));
 const subjects = lists.at(-1);
 const ends = lists.map(() => () => {});
-const trend = new Trend(find("#trend figure"));
-const trendReader = new Reader({ read: readTrend, failed: () => {} });
-
-async function readTrend(signal, isCurrent) {
-  const period = page.period();
-  const { type } = chosen;
-  const { bucket, from, to } = seriesOf(period, page.compares());
-  const asked = { type, bucket, from: iso(from), to: iso(to) };
-  const answer = await ask("/v1/stats", asked, page.key(), signal);
-  if (isCurrent()) trend.show(type, answer, period.from);
-}
+const overTime = new OverTime(find("#trend"), chosen.type, page);
+const cards = [...lists, overTime];
 
 function watch(i) {
   const { type } = lists[i];
   ends[i]();
   ends[i] = live.subscribe({ totals: type }, (message) => {
     lists[i].take(message);
-    if (i === ends.length - 1 && message.type === "update") trendReader.grew();
+    if (lists[i] === subjects) overTime.take(message);
   });
 }
 
@@ -94,9 +85,7 @@ function readAll() {
   const period = page.period();
   find("#period").elements.compare.disabled = chosen.range === "ever";
   write(find("#period [data-said]"), sayPeriod(period));
-  for (const list of lists) list.again();
-  if (period === null || page.key() === null) trendReader.stop();
-  else trendReader.again();
+  for (const card of cards) card.again();
 }
 
 function sayPeriod(period) {
@@ -110,20 +99,14 @@ function useType(type) {
   chosen.type = type;
   remember("overview", chosen);
   subjects.use(type, titleOf(type));
+  overTime.use(type);
   watch(lists.length - 1);
-  nameTrend();
-  if (page.key() !== null && page.period() !== null) trendReader.again();
-}
-
-function nameTrend() {
-  write(find("#trend-title"), `${titleOf(chosen.type)} over time`);
 }
 
 function useKey(role, key) {
   if (key === null) {
     live.stop();
-    trendReader.stop();
-    for (const list of lists) list.stop();
+    for (const card of cards) card.stop();
     return;
   }
   live.start(key);
@@ -159,7 +142,6 @@ function setUp() {
   find("#lists").append(...lists.slice(0, -1).map(({ node }) => node));
   find("#trend").after(subjects.node);
   lists.forEach((_, i) => watch(i));
-  nameTrend();
 }
 
 onVisits({

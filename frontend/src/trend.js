@@ -38,19 +38,28 @@ export class Trend {
       this.#parts[part] = this.#svg.append("path").attr("class", part);
     }
     this.#parts.look = this.#svg.append("line").attr("class", "look");
-    this.#svg.attr("aria-label", "Counts over time: not known yet");
     this.#listen();
+    this.clear();
   }
 
-  /** `points` are [{at, total}, …]; those before `from` are of the period before. */
-  show(type, { bucket, series }, from) {
-    const points = series.map(({ at, total }) => ({ at: Date.parse(at), total }));
+  /** `all` are [{at, total}, …]; those before `from` are of the period before. */
+  show(type, { bucket, all: points }, from) {
     const first = from === null ? 0 : Math.max(0, points.findIndex(({ at }) => at >= from));
     this.#type = type;
     this.#bucket = bucket;
     this.#now = points.slice(first);
     this.#before = points.slice(0, first).slice(-this.#now.length);
     this.#draw();
+  }
+
+  /** Nothing is known any more. */
+  clear() {
+    this.#now = this.#before = [];
+    for (const part of ["before", "area", "line"]) this.#parts[part].attr("d", null);
+    for (const part of ["rules", "times"]) this.#parts[part].selectAll("*").remove();
+    write(this.#reading, "");
+    this.#read();
+    this.#svg.attr("aria-label", "Counts over time: not known yet");
   }
 
   #listen() {
@@ -122,7 +131,7 @@ export class Trend {
   #read() {
     const i = this.#nearest();
     const { look } = this.#parts;
-    look.attr("visibility", this.#looked === null ? "hidden" : "visible");
+    look.attr("visibility", this.#looked === null || i === -1 ? "hidden" : "visible");
     if (i === -1) return;
     const { at, total } = this.#now[i];
     const [bottom, top] = this.#y.range();
@@ -134,7 +143,7 @@ export class Trend {
 
   #nearest() {
     const distance = ({ at }) => Math.abs(at - (this.#looked ?? Infinity));
-    if (this.#looked === null) return this.#now.length - 1;
+    if (this.#looked === null || this.#now.length === 0) return this.#now.length - 1;
     return this.#now.reduce((best, point, i) => (distance(point) < distance(this.#now[best]) ? i : best), 0);
   }
 }

@@ -3,6 +3,7 @@
 # ruff: noqa: F401, F811 - fixtures are imported by name, and arguments are called like them
 import csv
 import io
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -181,3 +182,57 @@ async def test_axe_finds_nothing_on_the_overview(
 
     await tab.page.locator("[data-forget-keys]").click()
     await expect(key).to_be_visible()
+
+
+async def test_the_line_moves_and_says_when_it_cannot_be_read(
+    site: Site, open_tab: OpenTab
+) -> None:
+    """The line grows with the counts, with no reading of its own; a reading that fails is said, what
+    was read before stays, and another type's line is not left under a type's name."""
+    counted(site.database_url, "click", "red", 5, 6)
+    tab = await open_tab(f"{site.url}/overview", base=site.url, expected="net::ERR_FAILED")
+    line = tab.page.locator("#trend svg")
+    said = tab.page.locator("#trend [data-state]")
+    await tab.is_("live")
+    await expect(line).to_have_attribute("aria-label", re.compile(r"^6 clicks;"))
+    await expect(said).to_be_hidden()
+
+    series = re.compile(r"/v1/stats\?.*bucket=")
+    await tab.page.route(series, lambda route: route.abort())
+    for n in range(7, 10):
+        await site.api.post([{"type": "click", "subject": "red"}])
+        await expect(line).to_have_attribute("aria-label", re.compile(rf"^{n} clicks;"))
+    await tab.page.get_by_label("7 days").check(force=True)
+    await expect(said).to_have_text("The server can't be reached. Trying again.")
+    await tab.page.locator("#trend [data-type]").select_option("hover")
+    await expect(line).to_have_attribute("aria-label", "Counts over time: not known yet")
+    await tab.page.unroute(series)
+    await expect(line).to_have_attribute("aria-label", re.compile("^0 hovers;"), timeout=30_000)
+    await expect(said).to_be_hidden()
+
+
+async def test_two_overviews_agree_and_one_of_them_goes_offline(
+    site: Site, open_tab: OpenTab
+) -> None:
+    """Each has its own time and type, and both the same numbers; one without a network says so,
+    and has what it missed when it is back."""
+    one = await open_tab(f"{site.url}/overview", base=site.url)
+    two = await open_tab(f"{site.url}/overview", base=site.url, expected="ERR_INTERNET_DISC")
+    for tab in (one, two):
+        await tab.is_("live")
+    await one.page.get_by_label("1 hour").check(force=True)
+    await one.page.locator("#trend [data-type]").select_option("hover")
+    await site.api.post([{"type": "button_click", "subject": "buy"}] * 3)
+    for tab in (one, two):
+        await has(tab, "buttons", [["buy", "3", "new"]])
+    assert await two.page.get_by_label("24 hours").is_checked()
+
+    await two.page.context.set_offline(True)
+    await two.is_("offline")
+    await expect(two.page.locator("#connection")).to_contain_text("Offline, retry")
+    await site.api.post([{"type": "button_click", "subject": "sell"}] * 2)
+    await has(one, "buttons", [["buy", "3", "new"], ["sell", "2", "new"]])
+    assert await rows(two, "buttons") == [["buy", "3", "new"]]
+    await two.page.context.set_offline(False)
+    await two.is_("live")
+    await has(two, "buttons", [["buy", "3", "new"], ["sell", "2", "new"]])
