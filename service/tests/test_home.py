@@ -126,3 +126,68 @@ async def test_simulated_users_are_real_and_can_be_stopped(site: Site, open_tab:
     await tab.shows(site.stored)
     check_counts(site.database_url)
     assert site.api.keys[Role.WRITE] not in (await tab.page.content())
+
+
+async def test_without_a_network_it_says_so_and_what_was_clicked_counts_once(
+    site: Site, open_tab: OpenTab
+) -> None:
+    """The browser itself goes offline: the page says so and keeps what is clicked, and back online
+    each click counts once and what others did meanwhile is there."""
+    tab = await open_tab(site.url, expected="ERR_INTERNET_DISC")
+    await tab.is_("live")
+    await tab.page.context.set_offline(True)
+    await tab.is_("offline")
+    await expect(tab.page.locator("#connection")).to_contain_text("Offline, retry")
+    for _ in range(3):
+        await tab.cell("red").dispatch_event("click")
+    await expect(tab.page.locator("#notes")).to_contain_text("3 events not confirmed yet")
+    await site.api.post([{"type": "hover", "subject": "teal"}] * 2)
+    assert site.stored().counts == {("hover", "teal"): 2}
+    await tab.page.context.set_offline(False)
+    await tab.is_("live")
+    await tab.shows(site.stored)
+    assert site.stored().counts == {("hover", "teal"): 2, ("click", "red"): 3}
+    await expect(tab.page.locator("#notes")).to_be_empty()
+
+
+async def test_a_thousand_simulated_users_share_what_a_browser_has(
+    site: Site, open_tab: OpenTab
+) -> None:
+    """1,000 users on 200 websockets, opened a few at a time; the page stays live beside them; what
+    they sent is in Postgres as theirs, and Stop closes every socket."""
+    tab = await open_tab(site.url, expected=AWAY)
+    await tab.is_("live")
+    opened: list[str] = []
+    closed: list[str] = []
+
+    def follow(socket: Any) -> None:
+        opened.append(socket.url)
+        socket.on("close", lambda _: closed.append(socket.url))
+
+    tab.page.on("websocket", follow)
+    crowd = tab.page.locator("#crowd")
+    said = crowd.locator("[data-said]")
+    await crowd.locator("[name=users]").fill("1000")
+    await crowd.locator("[name=rate]").fill("40")
+    await crowd.locator("[name=seconds]").select_option("600")
+    await crowd.locator("[data-start]").click()
+    running = "200 websockets, shared by 1000 users, all open."
+    await expect(said).to_have_text(running, timeout=60_000)
+    assert len(opened) - len(closed) == 200
+    await until(lambda: sum(site.stored().totals.values()) >= 40, 30)
+    await tab.is_("live")
+    await crowd.locator("[data-stop]").click()
+    await expect(said).to_contain_text("Done", timeout=20_000)
+    await until(lambda: len(closed) == len(opened), 20)
+    sent, kept = re.findall(
+        r"([\d,]+) (?:sent|counted)", str(await crowd.locator("[data-figures]").text_content())
+    )
+    assert sent == kept
+    assert sum(site.stored().totals.values()) == int(kept.replace(",", ""))
+    ((users,),) = query(
+        site.database_url,
+        "SELECT max(substr(session, 11)::integer) FROM events WHERE session LIKE 'simulated-%%'",
+    )
+    assert 200 < users <= 1_000  # users who have no websocket of their own count too
+    await tab.shows(site.stored)
+    check_counts(site.database_url)
