@@ -2,8 +2,9 @@
 
     python loadtest/pages.py [--updates 200] [--seconds 10]
 
-Prints the frames a second (intervals of requestAnimationFrame) and how long the main thread works
-for a frame, which says more where a machine without a graphics card draws by software.
+Prints the frames a second, the median and the 95th and 99th percentile of the interval between two
+(of requestAnimationFrame), and the share of its time that the main thread works, which says more
+where a machine without a graphics card draws by software.
 """
 
 import argparse
@@ -104,7 +105,8 @@ async def work(session: CDPSession) -> dict[str, float]:
 
 
 def report(intervals: list[float], spent: dict[str, float], messages: float) -> str:
-    p99 = statistics.quantiles(intervals, n=100)[98]
+    percentiles = statistics.quantiles(intervals, n=100)
+    span_s = sum(intervals) / 1_000
     late = sum(each > 1.5 * 1_000 / 60 for each in intervals) / len(intervals)
     parts = ", ".join(
         f"{name.removesuffix('Duration').lower()} {1_000 * seconds / len(intervals):.2f}"
@@ -113,8 +115,9 @@ def report(intervals: list[float], spent: dict[str, float], messages: float) -> 
     return (
         f"{messages:.0f} messages a second arrived\n"
         f"{1_000 / statistics.mean(intervals):.1f} frames a second; an interval is"
-        f" {statistics.median(intervals):.1f} ms, p99 {p99:.1f} ms; {late:.1%} come late\n"
-        f"ms of the main thread a frame: {parts}"
+        f" {statistics.median(intervals):.1f} ms (median), p95 {percentiles[94]:.1f} ms,"
+        f" p99 {percentiles[98]:.1f} ms; {late:.1%} come late\n"
+        f"the main thread works {spent['TaskDuration'] / span_s:.0%} of the time; ms a frame: {parts}"
     )
 
 
