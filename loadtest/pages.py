@@ -106,7 +106,7 @@ async def work(session: CDPSession) -> dict[str, float]:
 
 def report(intervals: list[float], spent: dict[str, float], messages: float) -> str:
     percentiles = statistics.quantiles(intervals, n=100)
-    span_s = sum(intervals) / 1_000
+    busy = spent["TaskDuration"] / (sum(intervals) / 1_000)
     late = sum(each > 1.5 * 1_000 / 60 for each in intervals) / len(intervals)
     parts = ", ".join(
         f"{name.removesuffix('Duration').lower()} {1_000 * seconds / len(intervals):.2f}"
@@ -117,7 +117,7 @@ def report(intervals: list[float], spent: dict[str, float], messages: float) -> 
         f"{1_000 / statistics.mean(intervals):.1f} frames a second; an interval is"
         f" {statistics.median(intervals):.1f} ms (median), p95 {percentiles[94]:.1f} ms,"
         f" p99 {percentiles[98]:.1f} ms; {late:.1%} come late\n"
-        f"the main thread works {spent['TaskDuration'] / span_s:.0%} of the time; ms a frame: {parts}"
+        f"the main thread works {busy:.0%} of the time; ms a frame: {parts}"
     )
 
 

@@ -187,8 +187,8 @@ async def test_axe_finds_nothing_on_the_overview(
 async def test_the_line_moves_and_says_when_it_cannot_be_read(
     site: Site, open_tab: OpenTab
 ) -> None:
-    """The line grows with the counts, with no reading of its own; a reading that fails is said, what
-    was read before stays, and another type's line is not left under a type's name."""
+    """The line grows with the counts, with no reading of its own; a reading that fails is said;
+    what was read before stays, and another type's line is not left under a type's name."""
     counted(site.database_url, "click", "red", 5, 6)
     tab = await open_tab(f"{site.url}/overview", base=site.url, expected="net::ERR_FAILED")
     line = tab.page.locator("#trend svg")
