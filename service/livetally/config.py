@@ -253,6 +253,9 @@ def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not text"
             raise ConfigError(f"{file_name} can't be read: {reason}") from None
+    for name, value in given.items():
+        if not value.isascii() and value.encode(errors="replace").decode() != value:
+            raise ConfigError(f"{name} is not UTF-8")
     return given
 
 
