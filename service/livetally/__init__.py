@@ -21,6 +21,7 @@ What can be watched, all of them a `topic`:
     feed          every event of a type                            -> log_topic
     pointers      who points where on a page, now                  -> log_topic
     items_topic   keyed values, the latest                         -> item
+    admin_topic   the largest totals of all projects
 
 What else can be asked:
 
@@ -28,6 +29,9 @@ What else can be asked:
     items         /v1/items: keyed values that change
     page_views    GET /v1/pages: views of pages and articles, and referrers
     verify        GET /v1/verify: do log, counts and viewers agree?
+    key_admin     /admin/v1/projects, /admin/v1/keys
+    processes     /admin/v1/processes: who serves, how busy
+    pointer_history    where people pointed: heatmap, sessions, replay
 
 Older systems' clients work as they are, by translation (protocols/):
 
@@ -77,6 +81,7 @@ Around it:
     database      connections, migrations               sql/      all SQL, named and commented
     keys          making, listing, revoking keys        logs      JSON lines
     edge          around each request: id, CORS, errors as JSON
+    asked         its query and body, checked
     limits        token buckets of keys and addresses        address   whose request it is
     errors        every refusal and its status          metrics   what is counted
     tracing       traces for OpenTelemetry, where they are asked for

@@ -22,6 +22,7 @@ from .health import Health
 from .hub import Hub
 from .ingest import Ingest
 from .items import Items
+from .key_admin import KeyAdmin
 from .limits import Limits
 from .listener import Listener
 from .live import Live
@@ -31,6 +32,8 @@ from .operations import Operations
 from .page_views import PageViews
 from .pages import Pages
 from .partitions import run_partitions
+from .pointer_history import PointerHistory
+from .processes import Processes
 from .protocols.actions import Shape
 from .protocols.cable import Cable
 from .protocols.collector import Collector, hello_or
@@ -93,7 +96,10 @@ def create_app(
         hub.apply(change)
         publisher.publish(change)
 
+    processes = Processes(auth, hub, redis, health, origin)
+
     def on_commit(committed: Committed) -> None:
+        processes.count(len(committed.accepted))
         trace = None if tracing is None else tracing.here()
         for change in changes(committed, origin, trace):
             announce(change)
@@ -141,6 +147,8 @@ def create_app(
     refusals = Refusals(database)
     dead_letters = DeadLetters(config.queue_url, config.dead_letter_queue_url, refusals)
     queue_admin = QueueAdmin(auth, dead_letters, refusals)
+    key_admin = KeyAdmin(auth, database)
+    pointer_history = PointerHistory(auth, database)
     verify = Verify(auth, database, hub)
     pages = Pages(config.pages_dir, auth, config.page_write_key, config.page_read_key)
     examples = Examples(login or Login())
@@ -179,6 +187,9 @@ def create_app(
             web.get("/ws", older.handle),
             *collector.routes(),
             *queue_admin.routes(),
+            *key_admin.routes(),
+            *pointer_history.routes(),
+            *processes.routes(),
             *Operations(health, metrics, database).routes(),
             *docs.routes(),
             web.get("/", hello_or(pages.page("index"))),
@@ -220,6 +231,7 @@ def create_app(
             batching,
             start(app, "publisher", publisher.run()),
             start(app, "listener", listener.run()),
+            start(app, "processes", processes.run()),
             start(app, "resync", hub.run_resync()),
             start(app, "flush", hub.run_flush()),
             start(app, "connections", connections.run_clock()),

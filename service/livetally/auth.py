@@ -118,6 +118,13 @@ class Auth:
             raise UnknownKey
         return found
 
+    async def admit(self, request: web.Request, role: Role) -> Key:
+        """The key that came with a request, if it allows this role. Raises what `find` and
+        `Key.require` do."""
+        key = await self.find(key_of(request))
+        key.require(role, request.headers.get("Origin"))
+        return key
+
     async def find_by_origin(self, origin: str | None) -> Key:
         """The write key that is bound to this origin, if only one project's are.
 

@@ -9,6 +9,7 @@ import random
 from collections.abc import Coroutine
 from typing import Any, ClassVar
 
+from .admin_topic import AdminKey
 from .auth import Auth, Key
 from .config import MAX_SUBSCRIPTIONS
 from .errors import (
@@ -129,7 +130,9 @@ class Connections:
     async def subscribe(
         self, connection: Connection, id: int | str, key: TopicKey, since: Position | None
     ) -> None:
-        """Raises Conflict, TooManySubscriptions, BadPosition, or DatabaseUnavailable."""
+        """Raises WrongRole, Conflict, TooManySubscriptions, BadPosition, or DatabaseUnavailable."""
+        if isinstance(key, AdminKey):
+            connection.key_for(Role.ADMIN)
         if id in connection.subscriptions:
             raise Conflict(f"There is a subscription with the id {id!r} already.")
         if len(connection.subscriptions) >= MAX_SUBSCRIPTIONS:

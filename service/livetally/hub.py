@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .admin_topic import ALL, AdminKey, AdminTopic
 from .database import Database
 from .errors import DatabaseUnavailable
 from .feed import FeedKey, FeedTopic
@@ -32,7 +33,7 @@ if TYPE_CHECKING:  # at run time only where there are traces
 #: Viewers written to before other work gets its turn.
 _FLUSH_CHUNK = 250
 
-TopicKey = TotalsKey | CountsKey | FeedKey | ItemsKey | PointersKey
+TopicKey = TotalsKey | CountsKey | FeedKey | ItemsKey | PointersKey | AdminKey
 
 _KINDS: dict[type, Callable[..., Topic]] = {
     TotalsKey: TotalsTopic,
@@ -40,6 +41,7 @@ _KINDS: dict[type, Callable[..., Topic]] = {
     FeedKey: FeedTopic,
     ItemsKey: ItemsTopic,
     PointersKey: PointersTopic,
+    AdminKey: AdminTopic,
 }
 
 
@@ -104,6 +106,12 @@ class Hub:
         self.viewers.discard(viewer)
         self._metrics.viewers.set(len(self.viewers))
 
+    @property
+    def subscriptions(self) -> int:
+        """How many there are, of all viewers here."""
+        topics = (topic for project in self._projects.values() for topic in project.topics.values())
+        return sum(len(topic.subscriptions) for topic in topics)
+
     async def subscribe(
         self,
         viewer: Viewer,
@@ -162,12 +170,19 @@ class Hub:
 
     def apply(self, change: Change | ItemsChanged) -> None:
         """Take in what a commit changed, here or in another process."""
+        self.apply_to_all(change)
         if project := self._projects.get(change.project):
             for topic in project.topics.values():
                 if isinstance(change, Change):
                     topic.apply(change)
                 elif isinstance(topic, ItemsTopic):
                     topic.apply_items(change)
+
+    def apply_to_all(self, change: Change | ItemsChanged) -> None:
+        """The same for who watches all projects, and for nobody else."""
+        if isinstance(change, Change) and (everything := self._projects.get(ALL)):
+            for topic in everything.topics.values():
+                topic.apply(change)
 
     def resync(self) -> None:
         """Compare with Postgres now: something may have been missed."""

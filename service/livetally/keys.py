@@ -40,6 +40,21 @@ def hash_key(key: str) -> bytes:
     return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
 
 
+def _check_project(name: str) -> None:
+    if not _PROJECT.fullmatch(name):
+        shown = name if len(name) <= 63 else f"{name[:63]}…"
+        raise Unprocessable(
+            f"Project {shown!r}: use 1-63 of a-z, 0-9, - and _, beginning with a letter or digit."
+        )
+
+
+async def create_project(database: Database, name: str) -> None:
+    """Make a project without keys. Raises Unprocessable for a bad name, Conflict if it is there."""
+    _check_project(name)
+    if not await database.rows("create_project", name):
+        raise Conflict(f"There is a project {name!r} already.")
+
+
 async def create(
     database: Database,
     project: str,
@@ -53,10 +68,7 @@ async def create(
     `rate` is in events a second. Raises Unprocessable for a bad name, origin or rate, Conflict if
     a live key has that name.
     """
-    if not _PROJECT.fullmatch(project):
-        raise Unprocessable(
-            f"Project {project!r}: use 1-63 of a-z, 0-9, - and _, beginning with a letter or digit."
-        )
+    _check_project(project)
     if not 1 <= len(name) <= 63 or not name.isprintable():
         raise Unprocessable(f"Key name {name!r}: use 1-63 printable characters.")
     if origins and role is not Role.WRITE:

@@ -8,6 +8,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from .admin_topic import ALL
 from .health import Health
 from .hub import Hub
 from .publisher import Change, ItemsChanged, channel
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 #: Always subscribed to, so that the connection is there (and watched) before the first viewer is.
 _IDLE_CHANNEL = "livetally"
+#: All projects, for who watches `admin`. Redis's rights are by this very pattern.
+_EVERYTHING = "livetally*"
 _RECONNECT_S = 0.25
 #: A project may be quiet for hours: only pings tell whether the connection still carries anything.
 _PING_S = 1.0
@@ -68,10 +71,11 @@ class Listener:
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
     async def _listen(self) -> None:
-        await self._pubsub.subscribe(_IDLE_CHANNEL, *map(channel, self._projects))
+        await self._pubsub.subscribe(_IDLE_CHANNEL)
+        subscribed: set[int] = set()
+        await self._follow(subscribed)
         self._health.trouble("listener", None)
         self._hub.resync()
-        subscribed = set(self._projects)
         heard_at = pinged_at = time.monotonic()
         while True:
             self._health.beat("listener")
@@ -79,8 +83,8 @@ class Listener:
             now = time.monotonic()
             if message is not None:
                 heard_at = now
-                if message["type"] == "message":
-                    self._receive(message["data"])
+                if message["type"] in ("message", "pmessage"):
+                    self._receive(message["data"], all_only=message["type"] == "pmessage")
             if now - heard_at > _SILENCE_S:
                 raise TimeoutError("it does not answer")
             if now - pinged_at > _PING_S:
@@ -88,18 +92,28 @@ class Listener:
                 await self._pubsub.ping()
             if self._wake.is_set():
                 self._wake.clear()
-                wanted = set(self._projects)
-                if new := wanted - subscribed:
-                    await self._pubsub.subscribe(*map(channel, new))
-                if old := subscribed - wanted:
-                    await self._pubsub.unsubscribe(*map(channel, old))
-                subscribed = wanted
+                await self._follow(subscribed)
 
-    def _receive(self, data: bytes) -> None:
+    async def _follow(self, subscribed: set[int]) -> None:
+        """Listen to what is watched, and to nothing else; `subscribed` is brought up to date."""
+        wanted = set(self._projects)
+        new, old = wanted - subscribed, subscribed - wanted
+        if ALL in new:
+            await self._pubsub.psubscribe(_EVERYTHING)
+        if ALL in old:
+            await self._pubsub.punsubscribe(_EVERYTHING)
+        if new := new - {ALL}:
+            await self._pubsub.subscribe(*map(channel, new))
+        if old := old - {ALL}:
+            await self._pubsub.unsubscribe(*map(channel, old))
+        subscribed ^= subscribed ^ wanted
+
+    def _receive(self, data: bytes, *, all_only: bool = False) -> None:
         try:
             change = _decoder.decode(data)
         except msgspec.DecodeError as error:
             log.warning("a message from Redis can't be read: %s", error)
         else:
             if change.origin != self._origin:  # our own was applied before it was published
-                self._hub.apply(change)
+                apply = self._hub.apply_to_all if all_only else self._hub.apply
+                apply(change)

@@ -12,6 +12,8 @@ from msgspec import UNSET, UnsetType
 from .answers import Count, Position, Rejected
 
 SubscriptionId = int | str
+#: Of the topic `admin`: project, type, subject, total.
+Row = tuple[str, str, str, Count]
 
 
 class FeedEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +59,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):
     """All there is to know of a topic: it replaces what was shown before.
 
     Of totals: `totals` (subject -> count) and `total`. Of items: `items`, and `more` while the rest
-    follows in updates.
+    follows in updates. Of admin: `rows` (the largest of all projects) and `total`.
     """
 
     id: SubscriptionId
@@ -66,6 +68,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):
     items: list[LiveItem] | UnsetType = UNSET
     more: bool | UnsetType = UNSET
     pointers: list[Pointer] | UnsetType = UNSET
+    rows: list[Row] | UnsetType = UNSET
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
@@ -79,6 +82,7 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
     pointers: list[Pointer] | UnsetType = UNSET
     #: Sessions whose pointers are not there any more.
     gone: list[str] | UnsetType = UNSET
+    rows: list[Row] | UnsetType = UNSET
 
 
 class Events(msgspec.Struct, frozen=True, tag="events"):

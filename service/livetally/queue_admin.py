@@ -9,10 +9,11 @@ GET  /admin/v1/refusals                the latest reasons, those of objects that
 from typing import Annotated, Any
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import web
 from msgspec import Meta
 
-from .auth import Auth, key_of
+from .asked import body_as
+from .auth import Auth
 from .described import Example, described
 from .edge import json_response
 from .errors import (
@@ -25,7 +26,6 @@ from .errors import (
     Unprocessable,
     UnsupportedMediaType,
 )
-from .events import plainly
 from .ingest import read_body
 from .keys import Role
 from .workers.dead_letters import MAX_LOOKED_AT, DeadLetters
@@ -44,9 +44,6 @@ class Replay(msgspec.Struct, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-_replay = msgspec.json.Decoder(Replay)
-
-
 class QueueAdmin:
     """For admin keys. Raises what Auth does, QueueUnavailable, or NotFound without a queue."""
 
@@ -63,10 +60,6 @@ class QueueAdmin:
             web.get("/admin/v1/refusals", self.refusals),
         ]
 
-    async def _enter(self, request: web.Request) -> None:
-        key = await self._auth.find(key_of(request))
-        key.require(Role.ADMIN, request.headers.get(hdrs.ORIGIN))
-
     @described(
         "What the queue refused",
         tag="Administration",
@@ -80,7 +73,7 @@ class QueueAdmin:
         ),
     )
     async def first(self, request: web.Request) -> web.Response:
-        await self._enter(request)
+        await self._auth.admit(request, Role.ADMIN)
         return json_response({"dead_letters": await self._dead_letters.first(_limit(request))})
 
     @described(
@@ -92,7 +85,7 @@ class QueueAdmin:
         examples=(Example(says="No queue", path={"id": "4f1c"}, status=404),),
     )
     async def show(self, request: web.Request) -> web.Response:
-        await self._enter(request)
+        await self._auth.admit(request, Role.ADMIN)
         return json_response(await self._dead_letters.show(request.match_info["id"]))
 
     @described(
@@ -114,7 +107,7 @@ class QueueAdmin:
         ),
     )
     async def replay(self, request: web.Request) -> web.Response:
-        await self._enter(request)
+        await self._auth.admit(request, Role.ADMIN)
         asked = _asked(await read_body(request))
         ids = None if asked.all else asked.ids
         return json_response(await self._dead_letters.replay(ids, dry_run=asked.dry_run))
@@ -132,7 +125,7 @@ class QueueAdmin:
         ),
     )
     async def refusals(self, request: web.Request) -> web.Response:
-        await self._enter(request)
+        await self._auth.admit(request, Role.ADMIN)
         return json_response({"refusals": await self._refusals.lately(_limit(request))})
 
 
@@ -144,12 +137,7 @@ def _limit(request: web.Request) -> int:
 
 
 def _asked(body: bytes) -> Replay:
-    try:
-        asked = _replay.decode(body)
-    except msgspec.ValidationError as error:
-        raise Unprocessable(plainly(str(error))) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedJson(str(error)) from None
+    asked = body_as(body, Replay)
     if asked.all == (asked.ids is not None):
         raise Unprocessable('Send {"ids":[…]}, or {"all":true}.')
     return asked

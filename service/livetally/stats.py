@@ -4,7 +4,7 @@ Every query is a look-up by an index's leading columns.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
@@ -12,13 +12,14 @@ from msgspec import Meta
 
 from . import history
 from .answers import Types
+from .asked import query_of
 from .auth import Auth, Key, key_of
 from .config import MAX_SUBJECTS
 from .database import Database
 from .described import Example, described, sent
 from .edge import json_response
 from .errors import BadRequest, Unprocessable
-from .events import Moment, Name, Subject, plainly
+from .events import Moment, Name, Subject
 from .keys import Role
 
 #: A series has this many buckets at most.
@@ -33,8 +34,6 @@ _BUCKETS = {
     "day": timedelta(days=1),
 }
 _MINUTE = _BUCKETS["minute"]
-
-_Shape = TypeVar("_Shape")
 
 
 class Query(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
@@ -81,7 +80,7 @@ class Stats:
     async def get_stats(self, request: web.Request) -> web.Response:
         """A type's totals (the `top` largest), one subject's total, or a series of either."""
         key = await self._reader(request)
-        query = _parse(request, Query)
+        query = query_of(request, Query)
         if query.wants_period:
             return json_response(await self._period(key.project, query))
         if query.bucket or query.from_ or query.to:
@@ -124,7 +123,7 @@ class Stats:
     async def get_types(self, request: web.Request) -> web.Response:
         """The project's types by name, each with its grand total, page by page."""
         key = await self._reader(request)
-        query = _parse(request, TypesQuery)
+        query = query_of(request, TypesQuery)
         found = await self._database.rows("types", key.project, query.after or "", query.limit + 1)
         types = found[: query.limit]
         after = types[-1]["type"] if len(found) > len(types) else None
@@ -173,19 +172,6 @@ class Stats:
         if query.subject is not None:
             answer["subject"] = query.subject
         return answer | {"bucket": bucket, "from": start, "to": to, "series": series}
-
-
-def _parse(request: web.Request, shape: type[_Shape]) -> _Shape:
-    given = dict(request.query)
-    if len(given) < len(request.query):
-        raise BadRequest("A parameter is given twice.")
-    if any("\0" in value for value in given.values()):
-        raise BadRequest("No event has the character U+0000: it can't be stored.")
-    try:
-        return msgspec.convert(given, shape, strict=False)
-    except msgspec.ValidationError as error:
-        text = plainly(str(error)).replace("Object", "The query").replace(" | null", "")
-        raise BadRequest(text) from None
 
 
 def _before(moment: datetime, time: timedelta) -> datetime:

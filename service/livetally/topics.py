@@ -1,10 +1,11 @@
 """What a client may ask to watch: from a topic in JSON to the hub's key for it."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Raw
 
+from .admin_topic import AdminKey
 from .config import MAX_SUBJECTS
 from .errors import BadRequest
 from .events import Name, Subject, has_nul, plainly
@@ -60,6 +61,13 @@ class PointersTopic(msgspec.Struct, forbid_unknown_fields=True):
         return PointersKey(project, self.pointers)
 
 
+class AdminTopic(msgspec.Struct, forbid_unknown_fields=True):
+    admin: Literal[True]
+
+    def key(self, project: int) -> AdminKey:
+        return AdminKey()
+
+
 #: By the field that tells the kind.
 _KINDS: dict[str, Any] = {
     "totals": TotalsTopic,
@@ -67,6 +75,7 @@ _KINDS: dict[str, Any] = {
     "item": ItemTopic,
     "items": ItemsTopic,
     "pointers": PointersTopic,
+    "admin": AdminTopic,
 }
 
 

@@ -33,7 +33,7 @@ LAYERS = """
     docs
     asyncapi
     openapi
-    archive formats queue queue_admin restore rollup
+    archive formats key_admin pointer_history queue queue_admin restore rollup
     export
     manifest
     ledger objects
@@ -50,19 +50,20 @@ LAYERS = """
     collector item_socket views
     detail hosts websocket
     items
-    ingest live sse stats page_views verify pages examples listener partitions
+    ingest live processes sse stats page_views verify pages examples listener partitions
     connections topics history
     operations
     batcher hub edge
     limits
     auth
-    feed items_topic pointers totals_topic
+    admin_topic feed items_topic pointers totals_topic
     log_topic
     topic
     tracing
     publisher viewer totals keys
     store service_role
-    database emf events local_aws probe
+    asked database emf
+    events local_aws probe
     described messages shapes
     answers
     config masthead

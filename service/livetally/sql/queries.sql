@@ -10,7 +10,7 @@ WHERE $1 = ANY(k.origins) AND k.role = 'write' AND k.revoked_at IS NULL
 ORDER BY k.id;
 
 -- name: create_project
-INSERT INTO projects (name) VALUES ($1) ON CONFLICT (name) DO NOTHING;
+INSERT INTO projects (name) VALUES ($1) ON CONFLICT (name) DO NOTHING RETURNING id;
 
 -- name: create_key
 INSERT INTO keys (project, name, role, hash, origins, rate)

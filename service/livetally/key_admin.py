@@ -1,0 +1,287 @@
+"""/admin/v1/projects and /admin/v1/keys, for who runs the installation.
+
+GET    /admin/v1/projects                {"projects":[…],"next"}; ?limit=100&after=name
+POST   /admin/v1/projects                {"name"}
+GET    /admin/v1/keys                    the newest first; ?project=&limit=100&before=id
+POST   /admin/v1/keys                    {"project","role","name","origins","rate"}; the key, once
+DELETE /admin/v1/keys/{project}/{name}   ends a key everywhere within 5 s
+"""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from aiohttp import hdrs, web
+from msgspec import Meta
+
+from . import keys
+from .answers import Count
+from .asked import body_as, query_of
+from .auth import Auth
+from .database import Database
+from .described import Call, Example, described
+from .edge import json_response
+from .errors import (
+    BadRequest,
+    Conflict,
+    MalformedJson,
+    NotFound,
+    RequestTimeout,
+    TooLarge,
+    Unprocessable,
+    UnsupportedMediaType,
+)
+from .ingest import read_body
+from .keys import Role
+
+#: A page of a list has this many at most.
+MAX_LISTED = 1_000
+#: A key is bound to this many origins at most: all of them are read with it.
+MAX_ORIGINS = 50
+
+_Limit = Annotated[int, Meta(ge=1, le=MAX_LISTED)]
+_BODY = (MalformedJson, BadRequest, RequestTimeout, TooLarge, UnsupportedMediaType, Unprocessable)
+_BAD = (
+    Example(says="No JSON", body="{", media_type="text/plain", status=400),
+    Example(says="Too large", body="x" * 1_048_577, media_type="text/plain", status=413),
+    Example(says="Another type", body="<a/>", media_type="application/xml", status=415),
+)
+
+
+class Project(msgspec.Struct, frozen=True):
+    """A project, and how many live keys it has."""
+
+    name: str
+    created_at: datetime
+    keys: Count
+
+
+class Projects(msgspec.Struct, frozen=True):
+    """Projects by name. `next` is the `after` of the next page; null: there is none."""
+
+    projects: list[Project]
+    next: str | None
+
+
+class ProjectName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A project to make."""
+
+    name: str
+
+
+class ListedKey(msgspec.Struct, frozen=True):
+    """What is known of a key; the key itself is not."""
+
+    id: int
+    project: str
+    name: str
+    role: Role
+    origins: list[str]
+    rate: int | None
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class ListedKeys(msgspec.Struct, frozen=True):
+    """Keys, the newest first. `next` is the `before` of the next page; null: there is none."""
+
+    keys: list[ListedKey]
+    next: int | None
+
+
+class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key to make, and its project where that is new. `rate`: events a second; null: any."""
+
+    project: str
+    role: Role
+    name: str
+    origins: Annotated[list[str], Meta(max_length=MAX_ORIGINS)] = []
+    rate: int | None = None
+
+
+class MadeKey(msgspec.Struct, frozen=True):
+    """A new key: the only time it can be seen."""
+
+    project: str
+    name: str
+    role: Role
+    key: str
+
+
+class RevokedKey(msgspec.Struct, frozen=True):
+    """A key that was ended."""
+
+    project: str
+    name: str
+
+
+class ProjectsQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """The parameters of a request for projects."""
+
+    after: str = ""
+    limit: _Limit = 100
+    api_key: str | None = None
+
+
+class KeysQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """The parameters of a request for keys."""
+
+    project: str | None = None
+    before: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+    limit: _Limit = 100
+    api_key: str | None = None
+
+
+class KeyAdmin:
+    """For admin keys. Raises what Auth does."""
+
+    def __init__(self, auth: Auth, database: Database) -> None:
+        self._auth = auth
+        self._database = database
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/admin/v1/projects", self.list_projects),
+            web.post("/admin/v1/projects", self.make_project),
+            web.get("/admin/v1/keys", self.list_keys),
+            web.post("/admin/v1/keys", self.make_key),
+            web.delete("/admin/v1/keys/{project}/{name}", self.revoke_key),
+        ]
+
+    @described(
+        "All projects",
+        tag="Administration",
+        key="admin",
+        query=ProjectsQuery,
+        answers={200: Projects},
+        refuses=(BadRequest,),
+        examples=(
+            Example(says="The first", query="limit=10"),
+            Example(says="No such limit", query="limit=0", status=400),
+        ),
+    )
+    async def list_projects(self, request: web.Request) -> web.Response:
+        await self._auth.admit(request, Role.ADMIN)
+        query = query_of(request, ProjectsQuery)
+        rows = await self._database.rows("list_projects", query.after, query.limit + 1)
+        found = rows[: query.limit]
+        more = len(rows) > query.limit
+        return json_response({"projects": found, "next": found[-1]["name"] if more else None})
+
+    @described(
+        "Make a project",
+        tag="Administration",
+        key="admin",
+        body={"application/json": ProjectName},
+        answers={201: ProjectName},
+        refuses=(*_BODY, Conflict),
+        examples=(
+            Example(says="A project", body={"name": "shop"}, answer={"name": "shop"}),
+            Example(says="It is there already", body={"name": "shop"}, status=409),
+            Example(says="Not a name", body={"name": "A b"}, status=422),
+            *_BAD,
+        ),
+    )
+    async def make_project(self, request: web.Request) -> web.Response:
+        await self._auth.admit(request, Role.ADMIN)
+        asked = body_as(await read_body(request), ProjectName)
+        await keys.create_project(self._database, asked.name)
+        return json_response(asked, 201)
+
+    @described(
+        "All keys, without their secrets",
+        tag="Administration",
+        key="admin",
+        query=KeysQuery,
+        answers={200: ListedKeys},
+        refuses=(BadRequest,),
+        examples=(
+            Example(says="A project's", query="project=demo&limit=10"),
+            Example(says="No such limit", query="limit=0", status=400),
+        ),
+    )
+    async def list_keys(self, request: web.Request) -> web.Response:
+        await self._auth.admit(request, Role.ADMIN)
+        query = query_of(request, KeysQuery)
+        rows = await self._database.rows(
+            "key_page", query.project, query.before or 2**31 - 1, query.limit + 1
+        )
+        found = rows[: query.limit]
+        more = len(rows) > query.limit
+        return json_response({"keys": found, "next": found[-1]["id"] if more else None})
+
+    @described(
+        "Make a key",
+        tag="Administration",
+        key="admin",
+        body={"application/json": NewKey},
+        answers={201: MadeKey},
+        refuses=(*_BODY, Conflict),
+        examples=(
+            Example(
+                says="For a shop's pages",
+                body={
+                    "project": "shop",
+                    "role": "write",
+                    "name": "pages",
+                    "origins": ["https://shop.example"],
+                    "rate": 100,
+                },
+            ),
+            Example(
+                says="The name is taken",
+                body={"project": "shop", "role": "read", "name": "pages"},
+                status=409,
+            ),
+            Example(
+                says="No such role",
+                body={"project": "shop", "role": "owner", "name": "x"},
+                status=422,
+            ),
+            *_BAD,
+        ),
+    )
+    async def make_key(self, request: web.Request) -> web.Response:
+        """The answer holds the key, and is the only one that ever does: it is not stored."""
+        await self._auth.admit(request, Role.ADMIN)
+        asked = body_as(await read_body(request), NewKey)
+        key = await keys.create(
+            self._database, asked.project, asked.role, asked.name, asked.origins, asked.rate
+        )
+        response = json_response(MadeKey(asked.project, asked.name, asked.role, key), 201)
+        response.headers[hdrs.CACHE_CONTROL] = "no-store"
+        return response
+
+    @described(
+        "Revoke a key",
+        tag="Administration",
+        key="admin",
+        answers={200: RevokedKey},
+        refuses=(NotFound, Conflict),
+        examples=(
+            Example(
+                says="A key",
+                path={"project": "shop", "name": "pages"},
+                given=(
+                    Call(
+                        "POST",
+                        "/admin/v1/keys",
+                        {"project": "shop", "role": "read", "name": "pages"},
+                    ),
+                ),
+                answer={"project": "shop", "name": "pages"},
+            ),
+            Example(says="None", path={"project": "shop", "name": "none"}, status=404),
+            Example(says="One's own", path={"project": "demo", "name": "admin"}, status=409),
+        ),
+    )
+    async def revoke_key(self, request: web.Request) -> web.Response:
+        """Every process refuses it within 5 s. The key that asks can't end itself."""
+        own = await self._auth.admit(request, Role.ADMIN)
+        project, name = request.match_info["project"], request.match_info["name"]
+        if (project, name) == (own.project_name, own.name):
+            raise Conflict("This is the key that you ask with: revoke it with another one.")
+        if "\0" in project + name:
+            raise NotFound("No key has the character U+0000 in its name.")
+        await keys.revoke(self._database, project, name)
+        return json_response(RevokedKey(project, name))

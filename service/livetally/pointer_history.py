@@ -1,0 +1,245 @@
+"""Where people pointed on a page: as a heatmap, by session, and one session's way.
+
+GET /admin/v1/heatmap    ?page=/&from=&to=&columns=40&rows=60
+GET /admin/v1/sessions   ?page=/&from=&to=&limit=100
+GET /admin/v1/replay     ?page=/&session=…&from=&to=
+
+The project is the key's own, or `project`. A page's latest events of the time are read from an
+index of pointers, `MAX_EVENTS` of them, so that each answer has a bounded cost; where there are
+more, `since` says from when on.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from .answers import Count
+from .asked import query_of
+from .auth import Auth
+from .database import Database
+from .described import Example, described
+from .edge import json_response
+from .errors import BadRequest, NotFound, Unprocessable
+from .events import Moment, Subject
+from .keys import Role
+
+#: Events that an answer is made of: about a second of one core.
+MAX_EVENTS = 200_000
+#: The longest time that can be asked for: what it touches is a day's partition each.
+MAX_DAYS = 31
+MAX_COLUMNS = 200
+MAX_ROWS = 400
+MAX_SESSIONS = 1_000
+#: Half an hour at the SDK's ten samples a second.
+MAX_MOVES = 18_000
+
+_Session = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class Time(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, rename={"from_": "from"}):
+    """The parameters of every request: a page, and a time (the last hour)."""
+
+    page: Subject
+    project: str | None = None
+    from_: Moment | None = None
+    to: Moment | None = None
+    api_key: str | None = None
+
+
+class HeatmapQuery(Time):
+    """The parameters of a request for a heatmap."""
+
+    columns: Annotated[int, Meta(ge=1, le=MAX_COLUMNS)] = 40
+    rows: Annotated[int, Meta(ge=1, le=MAX_ROWS)] = 60
+
+
+class SessionsQuery(Time):
+    """The parameters of a request for sessions."""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_SESSIONS)] = 100
+
+
+class ReplayQuery(Time):
+    """The parameters of a request for a session's way."""
+
+    session: _Session
+
+
+class _Page(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    page: str
+    from_: datetime
+    to: datetime
+
+
+class Heatmap(_Page, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """How often each cell was pointed at: [cell, n], cells counted row by row from the top left.
+
+    `width` and `height` are the page's usual size in CSS pixels, where it is known.
+    """
+
+    columns: int
+    rows: int
+    cells: list[tuple[Count, Count]]
+    total: Count
+    since: datetime | None
+    width: int | None
+    height: int | None
+
+
+class PointerSession(msgspec.Struct, frozen=True):
+    """Somebody who pointed at the page."""
+
+    session: str
+    first: datetime
+    last: datetime
+    moves: Count
+
+
+class PointerSessions(_Page, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """Sessions on a page, the latest first."""
+
+    sessions: list[PointerSession]
+    since: datetime | None
+
+
+class Replayed(_Page, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """A session's way over a page: [at, x, y, whether the pointer went down]."""
+
+    session: str
+    moves: list[tuple[datetime, float, float, bool]]
+    more: bool
+    width: int | None
+    height: int | None
+
+
+_Query = TypeVar("_Query", bound=Time)
+
+
+class PointerHistory:
+    """For admin keys. Raises what Auth does, BadRequest, Unprocessable, or NotFound."""
+
+    def __init__(self, auth: Auth, database: Database) -> None:
+        self._auth = auth
+        self._database = database
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/admin/v1/heatmap", self.get_heatmap),
+            web.get("/admin/v1/sessions", self.get_sessions),
+            web.get("/admin/v1/replay", self.get_replay),
+        ]
+
+    @described(
+        "Where a page was pointed at",
+        tag="Administration",
+        key="admin",
+        query=HeatmapQuery,
+        answers={200: Heatmap},
+        refuses=(BadRequest, NotFound, Unprocessable),
+        examples=(
+            Example(says="The last hour", query="page=/pricing&columns=20&rows=30"),
+            Example(says="No page", query="columns=20", status=400),
+            Example(says="No such project", query="page=/&project=none", status=404),
+            Example(
+                says="Too long",
+                query="page=/&from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z",
+                status=422,
+            ),
+        ),
+    )
+    async def get_heatmap(self, request: web.Request) -> web.Response:
+        """Counted by the server, in a grid of the size that is asked for."""
+        project, query, start, to = await self._asked(request, HeatmapQuery)
+        found: bytes = await self._database.value(
+            "heatmap", project, query.page, start, to, query.columns, query.rows, MAX_EVENTS
+        )
+        grid = {"columns": query.columns, "rows": query.rows}
+        return _answer(query, start, to, found, **grid)
+
+    @described(
+        "Who pointed at a page",
+        tag="Administration",
+        key="admin",
+        query=SessionsQuery,
+        answers={200: PointerSessions},
+        refuses=(BadRequest, NotFound, Unprocessable),
+        examples=(
+            Example(says="The last hour", query="page=/pricing&limit=10"),
+            Example(says="No page", query="limit=10", status=400),
+            Example(says="No such project", query="page=/&project=none", status=404),
+            Example(
+                says="Backwards",
+                query="page=/&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
+                status=422,
+            ),
+        ),
+    )
+    async def get_sessions(self, request: web.Request) -> web.Response:
+        project, query, start, to = await self._asked(request, SessionsQuery)
+        found: bytes = await self._database.value(
+            "pointer_sessions", project, query.page, start, to, query.limit, MAX_EVENTS
+        )
+        return _answer(query, start, to, found)
+
+    @described(
+        "One session's way over a page",
+        tag="Administration",
+        key="admin",
+        query=ReplayQuery,
+        answers={200: Replayed},
+        refuses=(BadRequest, NotFound, Unprocessable),
+        examples=(
+            Example(says="The last hour", query="page=/pricing&session=s1"),
+            Example(says="No session", query="page=/", status=400),
+            Example(says="No such project", query="page=/&session=s&project=none", status=404),
+            Example(
+                says="Backwards",
+                query="page=/&session=s&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
+                status=422,
+            ),
+        ),
+    )
+    async def get_replay(self, request: web.Request) -> web.Response:
+        project, query, start, to = await self._asked(request, ReplayQuery)
+        found: bytes = await self._database.value(
+            "pointer_replay",
+            *(project, query.page, start, to, query.session, MAX_MOVES, MAX_EVENTS),
+        )
+        return _answer(query, start, to, found, session=query.session)
+
+    async def _asked(
+        self, request: web.Request, shape: type[_Query]
+    ) -> tuple[int, _Query, datetime, datetime]:
+        key = await self._auth.admit(request, Role.ADMIN)
+        query = query_of(request, shape)
+        start, to = _time(query)
+        if query.project is None:
+            return key.project, query, start, to
+        rows = await self._database.rows("project_by_name", query.project)
+        if not rows:
+            raise NotFound("There is no project of that name.")
+        return rows[0]["id"], query, start, to
+
+
+def _time(query: Time) -> tuple[datetime, datetime]:
+    try:
+        to = (query.to or datetime.now(UTC)).astimezone(UTC)
+        start = (query.from_ or to - timedelta(hours=1)).astimezone(UTC)
+    except OverflowError:
+        raise Unprocessable("That time is too far away.") from None
+    if not start < to:
+        raise Unprocessable("`from` must be before `to`.")
+    if to - start > timedelta(days=MAX_DAYS):
+        raise Unprocessable(f"That is more than {MAX_DAYS} days: ask for less time.")
+    return start, to
+
+
+def _answer(
+    query: Time, start: datetime, to: datetime, found: bytes, **more: object
+) -> web.Response:
+    return json_response(
+        {"page": query.page, "from": start, "to": to, **more, **msgspec.json.decode(found)}
+    )
