@@ -34,7 +34,7 @@ NEEDS_WHEEL := import sys; sys.exit(sys.platform != "linux" or sys.version_info 
 
 .DEFAULT_GOAL := help
 .PHONY: help run run-aws test compose-test test-service test-frontend lint format lock bench jitter \
-	load chaos archive-load queue-load tools terraform-test clean clean-data always
+	load chaos archive-load queue-load tools terraform-test inspec-test clean clean-data always
 
 help:
 	@echo "make run [PORT=8080]  start everything here and print the address"
@@ -49,6 +49,7 @@ help:
 	@echo "make archive-load     archive a million events with workers killed, and compare"
 	@echo "make queue-load       events through SQS and S3, workers killed, and every id counted"
 	@echo "make terraform-test   apply Terraform to a simulated AWS (ENVIRONMENTS=\"dev staging prod\")"
+	@echo "make inspec-test      InSpec over docker compose's stack, and over that simulated AWS"
 	@echo "make chaos            break everything under load, and see that it heals"
 	@echo "make lock             pin dependencies again (make lock UPGRADE=1 takes newer ones)"
 	@echo "make clean            remove what was installed and built"
@@ -109,6 +110,13 @@ terraform-test: .venv/.dev
 		echo "checkov can't be installed here: its test will be skipped" >&2; \
 	fi
 	@ENVIRONMENTS="$(ENVIRONMENTS)" .venv/bin/python -m pytest terraform/tests -o timeout=1800 $(ARGS)
+
+# Where there is an InSpec 5 or a Cinc Auditor 5; INSPEC names one elsewhere.
+inspec-test: .venv/.dev
+	@if ! command -v $(or $(INSPEC),inspec) >/dev/null && ! command -v cinc-auditor >/dev/null; then \
+		echo "SKIPPED inspec-test: no inspec or cinc-auditor on the PATH"; exit 0; fi; \
+	service/deploy/tests/run .venv/bin/python -m pytest inspec/tests/test_compose.py -o timeout=600 $(ARGS) && \
+	.venv/bin/python -m pytest inspec/tests/test_aws.py -o timeout=1800 $(ARGS)
 
 tools:
 	@.ci/install-tools

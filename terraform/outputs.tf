@@ -25,6 +25,11 @@ output "kms_key_arn" {
   value       = aws_kms_key.this.arn
 }
 
+output "deletion_protection" {
+  description = "Whether a slip of the hand is refused"
+  value       = local.protected
+}
+
 output "network" {
   description = "VPC, subnets and security groups"
   value = {
@@ -64,10 +69,11 @@ output "cache" {
 output "storage" {
   description = "Buckets, and the archive's table"
   value = {
-    bucket_names     = module.storage.bucket_names
-    archive_url      = module.storage.archive_url
-    glue_table       = module.storage.glue_table
-    athena_workgroup = module.storage.athena_workgroup
+    bucket_names        = module.storage.bucket_names
+    intelligent_tiering = var.archive_intelligent_tiering
+    archive_url         = module.storage.archive_url
+    glue_table          = module.storage.glue_table
+    athena_workgroup    = module.storage.athena_workgroup
   }
 }
 
@@ -90,6 +96,7 @@ output "service" {
     task_definition_arns = module.service.task_definition_arns
     role_names           = module.service.role_names
     exec_enabled         = var.exec_enabled
+    port                 = local.port
     stop_timeout_s       = local.stop_timeout_s
     drain_s              = local.drain_s
     ping_interval_s      = local.ping_interval_s
@@ -105,6 +112,7 @@ output "edge" {
     listener_arns          = module.edge.listener_arns
     web_acl_arn            = module.edge.web_acl_arn
     waf_log_group_name     = module.edge.waf_log_group_name
+    rate_limit             = var.rate_limit
     logs_bucket_name       = module.edge.logs_bucket_name
     pages_bucket_name      = module.edge.pages_bucket_name
     distribution_id        = module.edge.distribution_id
