@@ -17,7 +17,7 @@ CHECKS = (
     "response_schema_conformance",
     "unsupported_method",
 )
-#: They answer with a websocket, or never end: test_live_hostile.py.
+#: They answer with a websocket, or never end: test_live.py, test_sse.py.
 STREAMS = r"/(ws|live|live/sse|cable)$"
 
 
