@@ -75,8 +75,9 @@ def test_the_tasks_run_with_it(applied: Stack, tmp_path: Path) -> None:
             told = json.loads(web.stdout.readline())
             namespace = told["_aws"]["CloudWatchMetrics"][0]["Namespace"]
             assert namespace == f"Livetally/{applied.environment}"
-            # The limit that _environ sets is kept in Redis, by a script.
-            assert _redis(redis).keys("livetally:limit:*")
+            # The limit that _environ sets is kept in Redis by a script, the one that says PEXPIRE.
+            _answer(f"{url}/openapi.json")
+            assert _redis(redis).info("commandstats")["cmdstat_pexpire"]["calls"] >= 1
         with _running(applied, "worker", here):
             queue = applied.outputs()["queue"]["url"]
             event = {"id": "1", "type": "click", "subject": "red"}
