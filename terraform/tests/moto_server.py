@@ -15,6 +15,7 @@ os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
 
 from moto.server import main
 from moto_gaps import (
+    athena,
     autoscaling,
     budgets,
     cloudfront,
@@ -28,6 +29,18 @@ from moto_gaps import (
 )
 
 if __name__ == "__main__":
-    for service in (autoscaling, budgets, cloudfront, ec2, ecs, elasticache, iot, rds, s3, sqs):
+    for service in (
+        athena,
+        autoscaling,
+        budgets,
+        cloudfront,
+        ec2,
+        ecs,
+        elasticache,
+        iot,
+        rds,
+        s3,
+        sqs,
+    ):
         service.fill()
     main()
