@@ -36,11 +36,18 @@ HOW_TO_GET = (
     " `terraform -chdir=terraform providers mirror DIRECTORY` makes one."
 )
 
-#: With S3 as a path of the one address, and the state in a file: for tests only.
-OVERRIDE = """
+#: Where the applied environments' states are.
+STATE_BUCKET = "livetally-terraform-test"
+
+#: S3 as a path of the one address, for the state and for everything: for tests only.
+BACKEND_OVERRIDE = """
 terraform {
-  backend "local" {}
+  backend "s3" {
+    use_path_style = true
+  }
 }
+"""
+PROVIDER_OVERRIDE = """
 
 provider "aws" {
   region            = var.region
@@ -135,6 +142,12 @@ class Moto:
         """The domain: the one thing that must be there before the first apply."""
         self.client("route53").create_hosted_zone(Name=name, CallerReference=name)
 
+    def make_state_bucket(self) -> None:
+        self.client("s3").create_bucket(
+            Bucket=STATE_BUCKET,
+            CreateBucketConfiguration={"LocationConstraint": "eu-central-1"},
+        )
+
     def environ(self) -> dict[str, str]:
         return {
             "AWS_ENDPOINT_URL": self.url,
@@ -164,13 +177,20 @@ class Stack:
         self.environment = environment
         self.moto = moto
         self.directory = directory
+        self._outputs: dict[str, Any] | None = None
         shutil.copytree(
             ROOT, directory, ignore=shutil.ignore_patterns(".terraform*"), dirs_exist_ok=True
         )
         if moto:
-            (directory / "test_override.tf").write_text(OVERRIDE)
+            (directory / "test_override.tf").write_text(BACKEND_OVERRIDE + PROVIDER_OVERRIDE)
         self._terraform = Terraform(str(directory), terraform_bin_path=terraform)
-        self.run("init", plugin_dir=str(mirror), backend=bool(moto))
+        backend: dict[str, Any] = {"backend": False}
+        if moto:
+            moto.make_state_bucket()
+            # As terraform/bootstrap does.
+            where = self.directory / "environments" / f"{environment}.s3.tfbackend"
+            backend = {"backend_config": [str(where), f"bucket={STATE_BUCKET}"]}
+        self.run("init", plugin_dir=str(mirror), **backend)
 
     def run(
         self, command: str, *arguments: str, allowed: tuple[int, ...] = (0,), **options: Any
@@ -196,6 +216,7 @@ class Stack:
         }
 
     def apply(self, **changed: object) -> None:
+        self._outputs = None
         self.run("apply", auto_approve=IsFlagged, **self.variables(**changed))
 
     def plan(self, *, refresh: bool = True, **changed: object) -> dict[str, Any]:
@@ -205,10 +226,11 @@ class Stack:
         return dict(json.loads(self.run("show", "test.tfplan", json=IsFlagged)))
 
     def outputs(self) -> dict[str, Any]:
-        return {
-            name: each["value"]
-            for name, each in json.loads(self.run("output", json=IsFlagged)).items()
-        }
+        """`terraform output`, asked anew when something was applied since."""
+        if self._outputs is None:
+            found = json.loads(self.run("output", json=IsFlagged))
+            self._outputs = {name: each["value"] for name, each in found.items()}
+        return self._outputs
 
     def destroy(self, **changed: object) -> None:
         options = self.variables(**changed)
@@ -225,6 +247,26 @@ class Stack:
                 ],
                 self.directory,
                 log,
+            )
+
+    def script(
+        self, name: str, *arguments: str, path: Path, directory: Path | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run one of the scripts that people run; programs in `path` go before the machine's."""
+        self._outputs = None
+        with self._environ():
+            environ = {
+                **os.environ,
+                "PATH": f"{path}:{os.environ['PATH']}",
+                # What the state says is what there is: nobody else changes this cloud.
+                "TF_CLI_ARGS_apply": "-no-color -refresh=false -parallelism=40",
+            }
+            return subprocess.run(
+                [str((directory or self.directory) / name), *arguments],
+                env=environ,
+                capture_output=True,
+                text=True,
+                timeout=600,
             )
 
     @contextmanager

@@ -265,7 +265,11 @@ def left_over(stack: Stack) -> dict[str, Any]:
         "databases": client("rds").describe_db_instances()["DBInstances"],
         "clusters": client("rds").describe_db_clusters()["DBClusters"],
         "caches": client("elasticache").describe_replication_groups()["ReplicationGroups"],
-        "buckets": client("s3").list_buckets()["Buckets"],
+        "buckets": [
+            each["Name"]
+            for each in client("s3").list_buckets()["Buckets"]
+            if not each["Name"].startswith("livetally-terraform-")
+        ],
         "queues": client("sqs").list_queues().get("QueueUrls", []),
         "topics": client("sns").list_topics()["Topics"],
         "ecs": [
