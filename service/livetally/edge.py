@@ -39,7 +39,7 @@ UNLIMITED = {"/healthz", "/readyz", "/metrics"}
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": (
-        "Authorization, Content-Type, If-Match, X-Api-Key, X-Request-Id"
+        "Authorization, Content-Type, If-Match, Traceparent, Tracestate, X-Api-Key, X-Request-Id"
     ),
     "Access-Control-Max-Age": "600",
 }

@@ -433,13 +433,14 @@ async def test_a_preflight_allows_what_the_api_takes(service: Service) -> None:
     asked = {
         "Origin": "https://shop.example",
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "x-api-key, content-type, authorization",
+        "Access-Control-Request-Headers": "x-api-key, content-type, authorization, traceparent",
     }
+    wanted = set(asked["Access-Control-Request-Headers"].split(", "))
     for path in ("/v1/events", "/v1/stats", "/v1/live", "/nowhere"):
         async with service.http.options(path, headers=asked) as response:
             allowed = response.headers["Access-Control-Allow-Headers"].lower()
             assert response.status == 204
-            assert {"x-api-key", "content-type", "authorization"} <= set(allowed.split(", "))
+            assert wanted <= set(allowed.split(", "))
             assert "POST" in response.headers["Access-Control-Allow-Methods"]
 
 
