@@ -8,17 +8,21 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import subprocess
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import pytest
 
+T = TypeVar("T")
+
 ROOT = Path(__file__).parents[3]
+IMAGE = os.environ.get("LIVETALLY_IMAGE", "livetally:latest")
 NO_ANSWER = (aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -35,7 +39,7 @@ def compose(*arguments: str, **options: Any) -> str:
     return run("docker", "compose", *arguments, **options)
 
 
-async def in_thread(run: Callable[..., str], *arguments: str) -> str:
+async def in_thread(run: Callable[..., T], *arguments: str) -> T:
     """The same, beside what goes on here."""
     return await asyncio.to_thread(run, *arguments)
 
@@ -51,6 +55,15 @@ async def until(true: Callable[[], Any], what: object, within_s: float = 60) -> 
             return result
         assert time.monotonic() < deadline, what
         await asyncio.sleep(0.1)
+
+
+def viewers_of(task: str) -> int:
+    """How many live connections a task has, as its own metrics tell."""
+    code = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/metrics').read().decode())"
+    text = run("docker", "exec", task, "python", "-c", code)
+    found = re.search(r"^livetally_viewers (\S+)$", text, re.MULTILINE)
+    assert found
+    return int(float(found[1]))
 
 
 class Stack:
@@ -96,10 +109,24 @@ class Stack:
 
     @contextlib.asynccontextmanager
     async def viewers(self, count: int) -> AsyncIterator[list["Viewer"]]:
+        """So many viewers, connected, and more if need be until every task has one.
+
+        nginx sends all who come while it looks for the tasks to the first one it finds, and who
+        comes later to any.
+        """
         async with aiohttp.ClientSession() as http:
-            viewers = [Viewer(self) for _ in range(count)]
-            watching = [asyncio.create_task(viewer.watch(http)) for viewer in viewers]
+            viewers: list[Viewer] = []
+            watching: list[asyncio.Task[None]] = []
+
+            async def everywhere() -> bool:
+                for _ in range(1 if viewers else count):
+                    viewers.append(Viewer(self))
+                    watching.append(asyncio.create_task(viewers[-1].watch(http)))
+                await until(lambda: all(each.total >= 0 for each in viewers), "nobody connected")
+                return all([await in_thread(viewers_of, task) for task in self.tasks()])
+
             try:
+                await until(everywhere, "one task has all viewers")
                 yield viewers
             finally:
                 for task in watching:
@@ -181,6 +208,13 @@ class Viewer:
             self.total = message["total"]
         elif message["type"] in ("stale", "fresh"):
             self.said.append(message["type"])
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Figures that tests have measured (`record_property`); none of them depends on speed."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")
 
 
 @pytest.fixture(scope="session")

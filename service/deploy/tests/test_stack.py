@@ -1,11 +1,16 @@
 """What `docker compose up` promises, each promise on the running stack."""
 
+import asyncio
+import itertools
 import json
+import os
 import re
 import time
+from collections.abc import Callable
+from datetime import datetime
 
 import aiohttp
-from conftest import ROOT, Load, Stack, compose, in_thread, run, until
+from conftest import IMAGE, ROOT, Load, Stack, compose, in_thread, run, until
 
 MAX_IMAGE_BYTES = 190_000_000
 RUNBOOK = ROOT / "service" / "deploy" / "README.md"
@@ -22,24 +27,18 @@ def shell(text: str) -> str:
     return run("sh", "-euc", text)
 
 
-def viewers_of(task: str) -> int:
-    """How many live connections a task has, as its own metrics tell."""
-    code = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/metrics').read().decode())"
-    text = run("docker", "exec", task, "python", "-c", code)
-    found = re.search(r"^livetally_viewers (\S+)$", text, re.MULTILINE)
-    assert found
-    return int(float(found[1]))
-
-
 async def exact(stack: Stack, load: Load) -> None:
     """Every event that was acknowledged is counted, once, and no other is."""
     async with aiohttp.ClientSession() as http:
         assert await stack.total(http) == len(load.stored)
 
 
-def test_the_image_is_small_and_locked_down(stack: Stack) -> None:
+def test_the_image_is_small_and_locked_down(
+    stack: Stack, record_property: Callable[[str, object], None]
+) -> None:
     """Within its size; not root, with nothing to install by and nowhere to write."""
-    image = json.loads(run("docker", "image", "inspect", "livetally:latest"))[0]
+    image = json.loads(run("docker", "image", "inspect", IMAGE))[0]
+    record_property("image, MB", round(image["Size"] / 1e6))
     assert image["Size"] <= MAX_IMAGE_BYTES
     assert image["Config"]["User"] == "10001:10001"
     assert image["Config"]["Healthcheck"]["Test"][0] == "CMD"
@@ -51,11 +50,56 @@ def test_the_image_is_small_and_locked_down(stack: Stack) -> None:
     assert ran.count("Read-only file system") == 2
 
 
+async def test_a_task_is_healthy_soon(
+    stack: Stack, record_property: Callable[[str, object], None]
+) -> None:
+    """From the start of its process to Docker's first good look at it; 2 s on a machine that has
+    nothing else to do."""
+    task = stack.tasks()[0]
+    await in_thread(run, "docker", "restart", task)
+
+    def seen() -> list[float]:
+        state = json.loads(run("docker", "inspect", "--format", "{{json .State}}", task))
+        started = datetime.fromisoformat(state["StartedAt"])
+        looks = [
+            (datetime.fromisoformat(look["End"]) - started).total_seconds()
+            for look in state["Health"]["Log"]
+            if look["ExitCode"] == 0
+        ]
+        return [look for look in looks if look > 0]
+
+    first, *_ = await until(seen, "it is not healthy")
+    record_property("start to healthy, s", round(first, 2))
+    assert first < 60
+
+
+async def test_the_clients_address_comes_through(stack: Stack) -> None:
+    """Who asks too often is refused by its own address, whatever it says it is, and nobody else is:
+    the last address that no proxy of ours has, as the TLS proxy before this one tells it."""
+    limited = {**os.environ, "LIVETALLY_ADDRESS_RATE": "1"}
+    compose(
+        "up", "--detach", "--no-deps", "--wait", "--wait-timeout", "120", "service", env=limited
+    )
+    async with aiohttp.ClientSession() as http:
+
+        async def ask(forwarded: str) -> int:
+            headers = {"x-forwarded-for": forwarded, "x-api-key": stack.read}
+            async with http.get(stack.url + "/v1/types", headers=headers) as response:
+                return response.status
+
+        numbers = itertools.count()
+
+        async def refused() -> bool:
+            forged = [f"198.51.{n // 256}.{n % 256}" for n in itertools.islice(numbers, 20)]
+            return 429 in await asyncio.gather(*(ask(f"{each}, 203.0.113.1") for each in forged))
+
+        await until(refused, "it is not limited, or believed what it says", within_s=20)
+        assert await ask("203.0.113.2") == 200
+
+
 async def test_viewers_of_both_tasks_see_every_event(stack: Stack) -> None:
     """Events go in through the proxy, websockets to whichever task: all of them show the total."""
     async with stack.viewers(20) as viewers, stack.under_load(2) as load:
-        await until(lambda: all(viewer.connections for viewer in viewers), "nobody connected")
-        assert all(viewers_of(task) for task in stack.tasks()), "one task has all viewers"
         await load.more(100)
     async with stack.viewers(20) as viewers:
         await until(
@@ -100,15 +144,14 @@ async def test_a_killed_task_loses_nothing(stack: Stack) -> None:
     """Under load one task dies as by the kernel's hand: its viewers move over, every acknowledged
     event is counted once, and the task comes back by itself."""
     async with stack.viewers(20) as viewers, stack.under_load() as load:
-        await until(lambda: all(viewer.total >= 0 for viewer in viewers), "nobody connected")
         await load.more(50)
         victim = stack.tasks()[0]
-        assert viewers_of(victim)
         ended = int(run("docker", "inspect", "--format", "{{.RestartCount}}", victim))
         kill = (
             "for p in /proc/[0-9]*; do p=${p#/proc/}; [ $p = 1 ] || [ $p = $$ ] || kill -9 $p; done"
         )
-        await in_thread(run, "docker", "exec", victim, "sh", "-c", kill)
+        # Detached: the container may end before the command that kills it.
+        await in_thread(run, "docker", "exec", "--detach", victim, "sh", "-c", kill)
         await until(lambda: any(viewer.connections > 1 for viewer in viewers), "nobody moved over")
         await load.more(50)
         state = "{{.State.Health.Status}} {{.RestartCount}}"
@@ -127,7 +170,6 @@ async def test_postgres_restarts(stack: Stack) -> None:
     end show what Postgres holds."""
     async with stack.viewers(4) as viewers:
         async with stack.under_load() as load:
-            await until(lambda: all(viewer.connections for viewer in viewers), "nobody connected")
             await load.more(50)
             await in_thread(compose, "restart", "postgres")
             await load.more(50)
@@ -144,7 +186,6 @@ async def test_redis_restarts(stack: Stack) -> None:
     """Nothing is refused, and viewers of both tasks are exact all the same."""
     async with stack.viewers(20) as viewers:
         async with stack.under_load() as load:
-            await until(lambda: all(viewer.connections for viewer in viewers), "nobody connected")
             await load.more(50)
             await in_thread(compose, "restart", "redis")
             await load.more(50)
@@ -163,7 +204,6 @@ async def test_a_rolling_recreate_is_not_noticed(stack: Stack) -> None:
     before = stack.tasks()
     async with stack.viewers(20) as viewers:
         async with stack.under_load() as load:
-            await until(lambda: all(viewer.connections for viewer in viewers), "nobody connected")
             await in_thread(run, command("docker compose build").split(" && ")[1])
             await load.more(50)
         await until(
@@ -180,27 +220,45 @@ async def test_a_rolling_recreate_is_not_noticed(stack: Stack) -> None:
 
 
 async def test_the_worker_counts_messages_and_archives(stack: Stack) -> None:
-    """A message in the queue becomes an event; the queue and the bucket were made at the start."""
+    """A message in the queue becomes an event, and that an object in the bucket; the queue and the
+    bucket were made at the start, and what S3 said of that was not refused."""
+    assert "missing_key" not in compose("logs", "worker")
+    soon = {**os.environ, "LIVETALLY_ARCHIVE_INTERVAL_S": "1"}
+    compose("up", "--detach", "--no-deps", "--wait", "--wait-timeout", "120", "worker", env=soon)
     send = """
 import asyncio, json, os, sys
 from livetally.workers.aws import client
 async def main():
     url = os.environ["LIVETALLY_QUEUE_URL"]
-    body = json.dumps({"id": "one", "type": "click", "subject": "queue"})
+    body = json.dumps({"id": "one", "type": "click", "subject": sys.argv[2]})
     key = {"x-api-key": {"DataType": "String", "StringValue": sys.argv[1]}}
     async with client("sqs", url) as sqs:
         await sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=key)
-    async with client("s3") as s3:
-        await s3.list_objects_v2(Bucket="livetally")
 asyncio.run(main())
 """
-    compose("exec", "-T", "worker", "python", "-c", send, stack.write)
+    archived = """
+import asyncio, io
+from arro3.io import read_parquet
+from livetally.workers.aws import client
+async def main():
+    async with client("s3") as s3:
+        listed = await s3.list_objects_v2(Bucket="livetally", Prefix="archive/")
+        for each in listed.get("Contents", []):
+            if each["Key"].endswith(".parquet"):
+                got = await s3.get_object(Bucket="livetally", Key=each["Key"])
+                table = read_parquet(io.BytesIO(await got["Body"].read())).read_all()
+                print(table["subject"].to_pylist())
+asyncio.run(main())
+"""
+    python = ("exec", "-T", "worker", "python", "-c")
+    compose(*python, send, stack.write, stack.project)
     async with aiohttp.ClientSession() as http:
 
         async def counted() -> bool:
             return await stack.total(http) == 1
 
         await until(counted, "the message was not counted")
+    await until(lambda: stack.project in compose(*python, archived), "it was not archived")
 
 
 def test_prometheus_scrapes_every_task(stack: Stack) -> None:
