@@ -194,6 +194,7 @@ def create_app(
             *docs.routes(),
             web.get("/", hello_or(pages.page("index"))),
             web.get("/overview", pages.page("overview")),
+            web.get("/admin", pages.page("admin")),
             web.get("/page.json", pages.page_json),
             web.get("/examples", examples.page),
             web.get("/examples/{name}", examples.file),

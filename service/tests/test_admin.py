@@ -1,0 +1,193 @@
+"""The admin page, used by a real Chromium: all counts, keys, processes, dead letters, pointers."""
+
+# ruff: noqa: F401, F811 - fixtures are imported by name, and arguments are called like them
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from chromium import Tab
+from conftest import Service, make_key
+from playwright.async_api import expect
+from test_browser import (
+    AWAY,
+    HOSTILE,
+    REFUSED,
+    OpenTab,
+    Site,
+    axe_finds_nothing,
+    chromium,
+    open_tab,
+    pytestmark,
+    site,
+    start_site,
+)
+
+from livetally.keys import Role
+
+ANY = rf"{AWAY}|{REFUSED}|status of 404"
+
+
+async def entered(open_tab: OpenTab, site: Site, **options: Any) -> Tab:
+    """A tab of somebody who has typed the admin key."""
+    tab = await open_tab(site.url + "/admin", base=site.url, expected=ANY, **options)
+    await enter(tab, site)
+    return tab
+
+
+async def enter(tab: Tab, site: Site) -> None:
+    await tab.page.get_by_label("Admin key", exact=True).fill(site.api.keys[Role.ADMIN])
+    await tab.page.get_by_role("button", name="Use this key").click()
+    await tab.is_("live")
+
+
+def row(tab: Tab, *cells: str) -> Any:
+    """A row of the table of counts that has these texts."""
+    found = tab.page.locator("#counts tbody tr:visible")
+    for cell in cells:
+        found = found.filter(has_text=cell)
+    return found
+
+
+async def test_counts_of_all_projects_are_live(site: Site, open_tab: OpenTab) -> None:
+    """What is counted in any project is in the table, sorted and filtered, as text however hostile;
+    a colour's name can be read on it; a restart of the server is survived."""
+    other = await make_key(site.database_url, "other", Role.WRITE)
+    await site.api.post([{"type": "click", "subject": "navy"}] * 3)
+    await site.api.post([{"type": "click", "subject": subject} for subject in HOSTILE])
+    tab = await entered(open_tab, site)
+    second = await entered(open_tab, site)
+    await site.api.post({"type": "käufe", "subject": "hut"}, key=other)
+    for each in (tab, second):
+        await expect(row(each, "other", "käufe", "hut")).to_have_count(1)
+    assert await row(tab, "navy").locator("td").nth(2).text_content() == "3"
+    await expect(tab.page.locator("#counts tbody tr")).to_have_count(len(HOSTILE) + 2)
+    shown = await tab.page.locator("#counts tbody td:nth-child(3)").all_text_contents()
+    assert set(HOSTILE) <= set(shown)
+    ink = await row(tab, "navy").locator(".painted").evaluate("(n) => getComputedStyle(n).color")
+    assert ink == "rgb(255, 255, 255)"
+
+    await tab.page.get_by_role("button", name="Subject", exact=True).click()
+    sorted_ = await tab.page.locator("#counts tbody td:nth-child(3)").all_text_contents()
+    assert sorted_ == await tab.page.evaluate("(all) => [...all].sort()", sorted_)
+    await tab.page.get_by_label("Filter").fill("KÄUFE")
+    await expect(tab.page.locator("#counts tbody tr:visible")).to_have_count(1)
+
+    site.process.kill()
+    await tab.is_("reconnecting")
+    await asyncio.to_thread(site.process.restart().wait_ready)
+    await site.api.post({"type": "käufe", "subject": "hut"}, key=other)
+    await tab.is_("live")
+    await expect(row(tab, "hut").locator("td").nth(2)).to_have_text("2")
+
+
+async def test_the_key_stays_in_this_tab(site: Site, open_tab: OpenTab) -> None:
+    """A key that is none, or that may not, is refused in words; a good one is in session storage
+    only, lasts through a reload, and is forgotten when told to."""
+    tab = await open_tab(site.url + "/admin", base=site.url, expected=ANY)
+    for wrong in ("lt_none", site.api.keys[Role.READ]):
+        await tab.page.get_by_label("Admin key", exact=True).fill(wrong)
+        await tab.page.get_by_role("button", name="Use this key").click()
+        await expect(tab.page.locator("#keys [data-message]")).not_to_be_empty()
+        await expect(tab.page.locator("#rooms")).to_be_hidden()
+    key = site.api.keys[Role.ADMIN]
+    await tab.page.get_by_label("Admin key", exact=True).fill(key)
+    await tab.page.get_by_role("button", name="Use this key").click()
+    await tab.is_("live")
+    kept = "(key) => [sessionStorage, localStorage].map((s) => JSON.stringify(s).includes(key))"
+    assert await tab.page.evaluate(kept, key) == [True, False]
+    assert key not in tab.page.url
+    assert await tab.page.evaluate("document.cookie") == ""
+    await tab.page.reload()
+    await tab.is_("live")
+    await tab.page.get_by_role("button", name="Forget the key").click()
+    await expect(tab.page.get_by_label("Admin key", exact=True)).to_be_visible()
+    assert await tab.page.evaluate(kept, key) == [False, False]
+
+
+async def test_keys_are_made_and_revoked(site: Site, open_tab: OpenTab) -> None:
+    """By keyboard: a key is shown until one is done with it, works, and ends after a question."""
+    tab = await entered(open_tab, site)
+    keys = tab.page.locator("#access")
+    await keys.get_by_label("Project").fill("shop")
+    await keys.get_by_label("Name").fill(HOSTILE[0])
+    await keys.get_by_label("Events a second").fill("1000")
+    await keys.get_by_label("Events a second").press("Enter")
+    await expect(keys.locator("[data-secret]")).to_contain_text("lt_write_")
+    key = await keys.locator("[data-secret]").text_content()
+    assert (await site.api.post({"type": "click", "subject": "red"}, key=key))[0] == 200
+    await keys.get_by_role("button", name="Done").click()
+    assert key not in await tab.page.content()
+
+    revoke = keys.get_by_role("button", name="of shop")
+    await revoke.click()
+    await tab.page.get_by_role("button", name="Cancel").press("Enter")
+    await expect(revoke).to_have_count(1)
+    await revoke.click()
+    await tab.page.locator("#sure [data-yes]").press("Enter")
+    await expect(revoke).to_have_count(0)
+    await expect(keys.locator("tbody tr").filter(has_text="shop")).to_contain_text("revoked")
+
+
+def pointer(session: str, x: float, y: float, seconds_ago: float = 0) -> dict[str, Any]:
+    at = {"x": x, "y": y, "width": 1000, "height": 1500}
+    when = (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat()
+    event = {"type": "pointer", "subject": "/", "session": session, "properties": at}
+    return {**event, "occurred_at": when}
+
+
+async def test_heat_ways_and_who_is_there(site: Site, open_tab: OpenTab) -> None:
+    """The heatmap is painted where people pointed, a session's way is played, paused and sought,
+    and a pointer that comes now is there without a reload; processes have their viewers."""
+    for n in range(20):
+        await site.api.post(pointer("walker", 0.02 + n / 25, 0.51, seconds_ago=20 - n))
+    tab = await entered(open_tab, site)
+    pointers = tab.page.locator("#pointers")
+    await expect(pointers.locator("[data-said]")).to_contain_text("20 positions by 1 session")
+    painted = """(canvas, [x, y]) => {
+      const pixel = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+      pixel.drawImage(canvas, -Math.floor(x * canvas.width), -Math.floor(y * canvas.height));
+      return pixel.getImageData(0, 0, 1, 1).data[3] > 0;
+    }"""
+    canvas = pointers.locator("canvas")
+    assert await canvas.evaluate(painted, [0.1, 0.51])
+    assert not await canvas.evaluate(painted, [0.1, 0.9])
+
+    await pointers.get_by_role("button", name="walker").click()
+    await pointers.locator("[data-speed]").select_option("0.5")
+    await expect(pointers.get_by_role("button", name="Pause")).to_be_visible()
+    await pointers.get_by_role("button", name="Pause").click()
+    await expect(pointers.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    seek = pointers.get_by_label("Position")
+    await seek.evaluate("(n) => { n.value = n.max; n.dispatchEvent(new Event('input')); }")
+    await site.api.post(pointer("now", 0.5, 0.9))
+    await expect(pointers.locator("[data-now]")).not_to_have_text("0 pointers now")
+    processes = tab.page.locator("#processes")
+    mine = processes.locator("tbody tr").filter(has_text=f" {site.process.process.pid}")
+    await expect(mine.locator("td").first).to_have_text("1")
+    await expect(tab.page.locator("#dead [data-said]")).to_have_text("There is no queue here.")
+
+
+async def test_a_thousand_subjects(site: Site, open_tab: OpenTab) -> None:
+    """The table takes as many rows as the topic has, and is right about each."""
+    many = [{"type": "click", "subject": f"s{n}"} for n in range(1_000)]
+    await site.api.post(many)
+    tab = await entered(open_tab, site)
+    await expect(tab.page.locator("#counts tbody tr")).to_have_count(1_000)
+    await site.api.post(many[:500])
+    two = 'document.querySelectorAll("#counts tbody td:nth-child(4)")'
+    await tab.page.wait_for_function(
+        f"[...{two}].filter((cell) => cell.textContent === '2').length === 500"
+    )
+
+
+async def test_axe_finds_nothing(site: Site, open_tab: OpenTab) -> None:
+    """No violation that axe-core knows, in the form and with all filled; and the page fits."""
+    tab = await open_tab(site.url + "/admin", base=site.url, expected=ANY, bypass_csp=True)
+    await expect(tab.page.get_by_label("Admin key", exact=True)).to_be_visible()
+    await axe_finds_nothing(tab)
+    colours = ("red", "navy", "gold", "teal", "white", "black")
+    await site.api.post([{"type": "click", "subject": name} for name in colours for _ in name])
+    await site.api.post([pointer(f"s{n % 3}", n % 9 / 10, n % 7 / 8, n) for n in range(60)])
+    await enter(tab, site)
+    await expect(tab.page.locator("#pointers [data-said]")).to_contain_text("60 positions")
+    await axe_finds_nothing(tab)
