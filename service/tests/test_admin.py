@@ -67,8 +67,13 @@ async def test_counts_of_all_projects_are_live(site: Site, open_tab: OpenTab) ->
     assert ink == "rgb(255, 255, 255)"
 
     await tab.page.get_by_role("button", name="Subject", exact=True).click()
-    sorted_ = await tab.page.locator("#counts tbody td:nth-child(3)").all_text_contents()
-    assert sorted_ == await tab.page.evaluate("(all) => [...all].sort()", sorted_)
+    await tab.page.wait_for_function(
+        """() => {
+            const cells = document.querySelectorAll("#counts tbody td:nth-child(3)");
+            const shown = Array.from(cells, (cell) => cell.textContent);
+            return JSON.stringify(shown) === JSON.stringify([...shown].sort());
+        }"""
+    )
     await tab.page.get_by_label("Filter").fill("KÄUFE")
     await expect(tab.page.locator("#counts tbody tr:visible")).to_have_count(1)
 
