@@ -2,6 +2,7 @@
 policy: what happened there is what `/v1/stats` says, whatever broke on the way."""
 
 import asyncio
+import contextlib
 import re
 import shutil
 from collections import Counter
@@ -16,6 +17,7 @@ from chromium import find_chromium, launched
 from conftest import Process, Service, make_key, make_keys, query, unreachable
 from faults import until
 from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Error as PlaywrightError
 
 from livetally.keys import Role
 from livetally.local import LocalPostgres
@@ -395,7 +397,8 @@ async def test_a_server_that_is_killed_while_pages_reload_and_close(world: World
     # Stored, but the answer is lost.
     async def cut(route: Any) -> None:
         await route.fetch()
-        await route.abort()
+        with contextlib.suppress(PlaywrightError):  # the page has gone, and its request with it
+            await route.abort()
 
     await context.route("**/v1/events*", cut)
     await track(page, "red", 7)
