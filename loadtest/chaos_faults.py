@@ -185,7 +185,9 @@ async def hit_the_memory_limit(ground: Ground, hurt_s: float) -> None:
             group.rmdir()
         raise Impossible(f"no memory limit can be set here: {error.strerror}") from None
     try:
-        eating = asyncio.create_task(_with_connections(server, LORISES, b"GET / HTTP/1.1\r\n", 30))
+        eating = asyncio.create_task(
+            _with_connections(server, 200, _half_a_body(ground, 900_000), 30)
+        )
         await until(lambda: server.deaths > deaths, 60, lambda: "it was not killed")
         eating.cancel()
         await asyncio.wait([eating])
@@ -197,12 +199,7 @@ async def hit_the_memory_limit(ground: Ground, hurt_s: float) -> None:
 async def slow_lorises(ground: Ground, hurt_s: float) -> None:
     """Thousands of connections send half a head, or half a body, and then nothing."""
     heads = _with_connections(ground.servers[0], LORISES // 2, b"GET / HTTP/1.1\r\nHost:", hurt_s)
-    key = next(iter(ground.keys.values()))
-    half_a_body = (
-        f"POST /v1/events HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\n"
-        "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n["
-    ).encode()
-    bodies = _with_connections(ground.servers[-1], LORISES // 2, half_a_body, hurt_s)
+    bodies = _with_connections(ground.servers[-1], LORISES // 2, _half_a_body(ground, 1), hurt_s)
     await asyncio.gather(heads, bodies)
 
 
@@ -221,6 +218,15 @@ async def reconnect_storm(ground: Ground, hurt_s: float) -> None:
     # The heap keeps what two storms took, one arriving as the other is cleared away; the third has
     # to find room in that.
     assert used[2] - used[1] < STORM_LEFT_MB, f"memory after each storm: {used} MB"
+
+
+def _half_a_body(ground: Ground, size: int) -> bytes:
+    """A request of which so many bytes come, and one more doesn't."""
+    key = next(iter(ground.keys.values()))
+    return (
+        f"POST /v1/events HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {size + 1}\r\n\r\n"
+    ).encode() + b" " * size
 
 
 async def _die(child: Child) -> None:
