@@ -18,7 +18,6 @@ from chaos_ground import Child, Ground, faketime
 from faults import paused, until
 from redis import Redis
 
-from livetally.local import LocalServerError
 
 #: Connections that never say what they want.
 LORISES = 2_000
@@ -304,5 +303,3 @@ FAULTS: list[Fault] = [
     slow_lorises,
     reconnect_storm,
 ]
-
-__all__ = ["FAULTS", "Fault", "Impossible", "LocalServerError"]

@@ -35,7 +35,6 @@ class Shape(LoadTestShape):
         self.knee: dict[str, Any] | None = None
         self.steps: list[dict[str, Any]] = []
         self._stormed = False
-        self._step_began = 0.0
 
     def tick(self) -> tuple[int, float] | None:
         """(users, users to start a second), or None at the end."""
