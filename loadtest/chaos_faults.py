@@ -18,7 +18,6 @@ from chaos_ground import Child, Ground, faketime
 from faults import paused, until
 from redis import Redis
 
-
 #: Connections that never say what they want.
 LORISES = 2_000
 #: Viewers that all come at once.
