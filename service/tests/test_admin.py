@@ -24,7 +24,9 @@ from test_browser import (
 
 from livetally.keys import Role
 
-ANY = rf"{AWAY}|{REFUSED}|status of 404"
+# A key that the API refuses first ends a connection that is only being made.
+LEFT = "closed before the connection is established"
+ANY = rf"{AWAY}|{REFUSED}|{LEFT}|status of 404"
 
 
 async def entered(open_tab: OpenTab, site: Site, **options: Any) -> Tab:
