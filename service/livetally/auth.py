@@ -8,6 +8,7 @@ import asyncio
 import base64
 import binascii
 import hmac
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
@@ -63,7 +64,7 @@ def key_in(headers: Mapping[str, str]) -> str | None:
         case "basic":
             return _password(rest)
         case "token":
-            return rest.removeprefix("token=").strip('"') or None
+            return _token(rest)
         case "bearer":
             return rest or None
     return value
@@ -75,6 +76,12 @@ def key_of(request: web.Request) -> str | None:
     key = key_in(request.headers)
     # A query is only parsed where there is one: parsed, it is kept as long as the request.
     return key or (request.query.get("api_key") if request.query_string else None)
+
+
+def _token(parameters: str) -> str | None:
+    """The first one, named or not; Rails' clients may send others after it, like a nonce."""
+    first = re.split("[,;\t]", parameters, maxsplit=1)[0].strip()
+    return first.removeprefix("token=").strip('"') or None
 
 
 def _password(credentials: str) -> str | None:
