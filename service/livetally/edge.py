@@ -39,7 +39,8 @@ UNLIMITED = {"/healthz", "/readyz", "/metrics"}
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": (
-        "Authorization, Content-Type, If-Match, Traceparent, Tracestate, X-Api-Key, X-Request-Id"
+        "Authorization, Content-Encoding, Content-Type, If-Match, If-None-Match, Last-Event-ID, "
+        "Traceparent, Tracestate, X-Api-Key, X-Request-Id, X-Requested-With"
     ),
     "Access-Control-Max-Age": "600",
 }
