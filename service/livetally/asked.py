@@ -11,6 +11,12 @@ from .events import has_nul, plainly
 _Shape = TypeVar("_Shape")
 
 
+class KeyQuery(msgspec.Struct):
+    """The parameters of a request that takes none but the key."""
+
+    api_key: str | None = None
+
+
 def query_of(request: web.Request, shape: type[_Shape]) -> _Shape:
     """The parameters in a request's address. Raises BadRequest."""
     given = dict(request.query)

@@ -9,9 +9,11 @@ import random
 from collections.abc import Coroutine
 from typing import Any, ClassVar
 
+from aiohttp import web
+
 from .admin_topic import AdminKey
 from .auth import Auth, Key
-from .config import MAX_SUBSCRIPTIONS
+from .config import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS
 from .errors import (
     BadRequest,
     Conflict,
@@ -210,6 +212,24 @@ class Connections:
                 if not await self._auth.still_valid(key):
                     self._close_soon(connection, self.refuse(connection, UnknownKey()))
                     break
+
+
+async def shake_hands(
+    request: web.Request, subprotocols: tuple[str, ...] = ()
+) -> web.WebSocketResponse:
+    """Answer a websocket's handshake. Raises BadRequest for a request that is none."""
+    socket = web.WebSocketResponse(
+        protocols=subprotocols,
+        autoping=False,
+        compress=False,
+        max_msg_size=MAX_BODY_BYTES,
+        timeout=CLOSE_TIMEOUT_S,
+    )
+    try:
+        await socket.prepare(request)
+    except web.HTTPBadRequest:
+        raise BadRequest("A websocket is served here: connect with a client of one.") from None
+    return socket
 
 
 def error_message(error: LivetallyError, **about: int | str | None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from msgspec import Meta, Raw
 
 from .answers import Item as Stored
 from .answers import ItemPage, RemovedItem, StoredItem, StoredItems
+from .asked import KeyQuery
 from .auth import Auth, Key, key_of
 from .config import MAX_EVENTS
 from .database import Database
@@ -79,12 +80,6 @@ class _Answer(msgspec.Struct):
 
 _batch = msgspec.json.Decoder(list[Put])
 _answer = msgspec.json.Decoder(_Answer)
-
-
-class KeyQuery(msgspec.Struct):
-    """The parameters of a request."""
-
-    api_key: str | None = None
 
 
 class PageQuery(msgspec.Struct):

@@ -26,10 +26,10 @@ import msgspec
 from aiohttp import WSMessage, WSMsgType, web
 from msgspec import Meta, Raw
 
+from .asked import KeyQuery
 from .auth import Auth, Key
 from .batcher import Batcher
-from .config import MAX_BODY_BYTES
-from .connections import CLOSE_TIMEOUT_S, Connection, Connections, error_message
+from .connections import Connection, Connections, error_message, shake_hands
 from .described import Example, described
 from .errors import (
     BadRequest,
@@ -110,12 +110,6 @@ class _Websocket(Connection):
         await self.socket.close(code=code, message=reason.encode()[:123])
 
 
-class KeyQuery(msgspec.Struct):
-    """The parameters of a websocket's request."""
-
-    api_key: str | None = None
-
-
 class Live:
     """The live protocol."""
 
@@ -155,10 +149,7 @@ class Live:
         """GET /v1/live. A key in the request that is no good is refused before the handshake."""
         self._connections.admit()
         key = await self._auth.find_given(request)
-        socket = web.WebSocketResponse(
-            autoping=False, compress=False, max_msg_size=MAX_BODY_BYTES, timeout=CLOSE_TIMEOUT_S
-        )
-        await socket.prepare(request)
+        socket = await shake_hands(request)
         if request.transport is None:
             return socket  # its client went during the handshake
         clock = asyncio.get_running_loop().time

@@ -183,6 +183,22 @@ async def test_sql_and_html_in_every_string(service: Service, text: str) -> None
     assert rows == [(4,)]
 
 
+@pytest.mark.parametrize("path", ["/ws", "/v1/events/cable", "/v1/live"])
+async def test_no_handshake_or_half_of_one(service: Service, path: str) -> None:
+    """What isn't a websocket's handshake is told so, in JSON, and nothing of it is echoed."""
+    whole = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    for wrong in ({}, *({**whole, name: "<b>"} for name in whole)):
+        async with service.http.get(path, headers=wrong) as response:
+            assert response.status == 400, wrong
+            assert "websocket" in (await response.json())["error"]["message"]
+            assert "<b>" not in await response.text()
+
+
 @pytest.mark.parametrize("name", SOCKETS)
 async def test_binary_frames(service: Service, name: str) -> None:
     """Closed with 1003, before and after the first message."""

@@ -61,10 +61,10 @@ LAYERS = """
     topic
     tracing
     publisher viewer totals keys
-    store service_role
+    shapes store service_role
     asked database emf
     events local_aws probe
-    described messages shapes
+    described messages
     answers
     config masthead
     address ecs errors frames health item local logs loops metrics protocols workers sql __init__

@@ -24,6 +24,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Raw
 
+from ..asked import KeyQuery
 from ..auth import Auth, key_of
 from ..connections import Connections
 from ..described import Example, described
@@ -42,7 +43,7 @@ from ..health import Health
 from ..keys import Role
 from ..totals_topic import TotalsKey
 from .channels import CableSocket, Channel, Identifier, parse, text_of
-from .shapes import KeyQuery, RailsVersion
+from .shapes import RailsVersion
 from .websocket import accept, texts
 
 log = logging.getLogger(__name__)

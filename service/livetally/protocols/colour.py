@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
+from ..asked import KeyQuery
 from ..auth import Auth, Key, key_of
 from ..config import MAX_SUBJECTS
 from ..database import Database
@@ -22,7 +23,7 @@ from ..described import Example, described, sent
 from ..edge import json_response
 from ..errors import BadRequest
 from ..keys import Role
-from .shapes import AdminStats, KeyQuery
+from .shapes import AdminStats
 
 #: The actions that are pushed; any other name can be sent and asked for.
 ACTIONS = ("hover", "click")

@@ -5,14 +5,9 @@ from typing import Any, Literal
 import msgspec
 
 from ..answers import Count, Reason
+from ..asked import KeyQuery
 
 RailsVersion = Literal["v2", "v3"]
-
-
-class KeyQuery(msgspec.Struct):
-    """The parameters of a request that has none but the key."""
-
-    api_key: str | None = None
 
 
 class ActionQuery(KeyQuery):

@@ -7,8 +7,7 @@ from typing import TypeVar
 import msgspec
 from aiohttp import WSMsgType, web
 
-from ..config import MAX_BODY_BYTES
-from ..connections import CLOSE_TIMEOUT_S, Connection, Connections
+from ..connections import Connection, Connections, shake_hands
 from ..frames import WEBSOCKET_PING, websocket_text
 from ..viewer import Viewer
 
@@ -48,17 +47,10 @@ async def accept(
     buffer_bytes: int,
     subprotocols: tuple[str, ...] = (),
 ) -> S:
-    """Shake hands. Raises ShuttingDown, TooManyConnections, or ConnectionResetError if the client
-    has gone."""
+    """Open one. Raises ShuttingDown, TooManyConnections, BadRequest, or ConnectionResetError if
+    the client has gone."""
     connections.admit()
-    response = web.WebSocketResponse(
-        protocols=subprotocols,
-        autoping=False,
-        compress=False,
-        max_msg_size=MAX_BODY_BYTES,
-        timeout=CLOSE_TIMEOUT_S,
-    )
-    await response.prepare(request)
+    response = await shake_hands(request, subprotocols)
     if request.transport is None:
         raise ConnectionResetError
     now = asyncio.get_running_loop().time()

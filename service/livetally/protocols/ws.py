@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
+from ..asked import KeyQuery
 from ..auth import Auth
 from ..connections import Connection, Connections, error_message
 from ..described import Example, described
@@ -31,7 +32,6 @@ from ..errors import (
 )
 from ..frames import websocket_text
 from .item_socket import ItemSocket
-from .shapes import KeyQuery
 from .views import Views
 from .websocket import Socket, accept, native, texts
 
