@@ -19,13 +19,14 @@ from msgspec import Meta
 
 from . import history
 from .answers import Pages as Views
+from .asked import query_of
 from .auth import Auth, key_of
 from .config import MAX_SUBJECTS
 from .database import Database
 from .described import Example, described, sent
 from .edge import json_response
 from .errors import BadRequest, Unprocessable
-from .events import Moment, Subject, plainly
+from .events import Moment, Subject
 from .keys import Role
 
 PAGE_VIEW, UNIQUE_PAGE_VIEW = "page_view", "unique_page_view"
@@ -92,7 +93,9 @@ class PageViews:
         """
         key = await self._auth.find(key_of(request))
         key.require(Role.READ, request.headers.get("Origin"))
-        query = _parse(request)
+        query = query_of(request, Query)
+        if query.page is not None and query.article is not None:
+            raise BadRequest("Ask for a `page` or for an `article`.")
         period = _period(query)
         answer: dict[str, Any] = {}
         if period is not None:
@@ -162,21 +165,6 @@ class PageViews:
 
 
 _Period = tuple[datetime | None, datetime]
-
-
-def _parse(request: web.Request) -> Query:
-    given = dict(request.query)
-    if len(given) < len(request.query):
-        raise BadRequest("A parameter is given twice.")
-    if any("\0" in value for value in given.values()):
-        raise BadRequest("No page has the character U+0000: it can't be stored.")
-    try:
-        query = msgspec.convert(given, Query, strict=False)
-    except msgspec.ValidationError as error:
-        raise BadRequest(plainly(str(error)).replace("Object", "The query")) from None
-    if query.page is not None and query.article is not None:
-        raise BadRequest("Ask for a `page` or for an `article`.")
-    return query
 
 
 def _period(query: Query) -> _Period | None:

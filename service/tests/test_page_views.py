@@ -1,12 +1,15 @@
 """GET /v1/pages: what was viewed, how often, and where from."""
 
+import random
+from collections import Counter
 from typing import Any
 
 import pytest
 from conftest import Service, make_keys, query
-from test_protocol_views import reader
+from test_protocol_views import Model, reader
 
 from livetally.keys import Role
+from livetally.protocols.views import View, events_of
 
 
 async def pages(service: Service, key: str = "", **parameters: object) -> dict[str, Any]:
@@ -100,6 +103,84 @@ async def test_a_range_of_time_is_of_whole_minutes(service: Service) -> None:
     assert late["referrers"] == []
     early = await pages(service, **{"from": "2026-03-01T09:00:00Z", "to": "2026-03-01T10:01:00Z"})
     assert (early["total"], early["pages"], early["articles"]) == (0, [], [])
+
+
+def some_view(chance: random.Random) -> View:
+    article, title = chance.choice([("", ""), ("a1", "T"), ("a2", "T"), ("a2", "")])
+    return View(
+        article_id=article,
+        article_title=title,
+        current_page=chance.choice(["/", "/x", "/x?a", "/a b", "/pages/about", "/posts/y", ""]),
+        refreshed=chance.random() < 0.4,
+        referrer=chance.choice(["", "https://n.example/", "https://N.example:1/y"]),
+    )
+
+
+def expected(
+    counts: Counter[tuple[str, str]], top: int, page: str | None, article: str | None
+) -> dict[str, Any]:
+    """What /v1/pages is to answer, from plain counts."""
+
+    def listed(kind: str, one: str | None) -> list[dict[str, Any]]:
+        found = [
+            {kind: subject, "total": n, "unique": counts[f"unique_{kind}_view", subject]}
+            for (type_, subject), n in counts.items()
+            if type_ == f"{kind}_view" and one in (None, subject)
+        ]
+        return sorted(found, key=lambda each: (-each["total"], each[kind]))
+
+    def led_to(of: str) -> bool:
+        if article is not None:
+            return of == f"post:{article}"
+        return page in (None, of) or (page == "post" and of.startswith("post:"))
+
+    referrers = []
+    for (type_, subject), n in counts.items():
+        host, _, of = subject.partition(" ")
+        if type_ == "referral" and led_to(of):
+            referrers.append({"host": host, "page": of, "total": n})
+    referrers.sort(key=lambda each: (-each["total"], f"{each['host']} {each['page']}"))
+    answer: dict[str, Any] = {"referrers": referrers[:top]}
+    for kind, one, other in (("article", article, page), ("page", page, article)):
+        if other is None:
+            all_of = listed(kind, one)
+            answer[f"{kind}s"] = all_of[:top]
+            if kind == "page" or article:
+                answer["total"] = sum(each["total"] for each in all_of)
+                answer["unique"] = sum(each["unique"] for each in all_of)
+    return answer
+
+
+async def test_whatever_is_asked_agrees_with_a_plain_model(service: Service) -> None:
+    """Views of any kind over six minutes; then any time, page or article, and top N."""
+    chance = random.Random(4)
+    models = [Model() for _ in range(6)]
+    for n, model in enumerate(models):
+        events = []
+        for view in (some_view(chance) for _ in range(40)):
+            model.view(view)
+            events += events_of(view, None)
+        assert (await service.post(events))[0] == 200
+        at = f"2026-03-01T10:0{n}:00Z"
+        query(
+            service.database_url, "UPDATE minutes SET minute = %s WHERE minute > '2026-06-01'", at
+        )
+    for _ in range(80):
+        since, until = sorted(chance.sample(range(7), 2))
+        asked: dict[str, Any] = {"top": chance.choice([1, 2, 3, 1000])}
+        whole = chance.random() < 0.2
+        if not whole:
+            asked |= {"from": f"2026-03-01T10:0{since}:00Z", "to": f"2026-03-01T10:0{until}:00Z"}
+        page, article = chance.choice(
+            [(None, None), ("/", None), ("/a b", None), ("post", None), (None, "a2"), (None, "no")]
+        )
+        one = {"page": page} if page else {"article": article} if article else {}
+        counts: Counter[tuple[str, str]] = Counter()
+        for model in models if whole else models[since:until]:
+            counts += model.counts
+        answer = await pages(service, **asked, **one)
+        times = {name: asked[name] for name in ("from", "to") if name in asked}
+        assert answer == {**times, **expected(counts, asked["top"], page, article)}, asked | one
 
 
 async def test_native_and_collected_views_are_there_too(service: Service) -> None:

@@ -1,6 +1,7 @@
 -- name: page_views
 -- The subjects of type $2 with their totals, the `top` ($4) largest; beside each its total of type
--- $3, and on every row the sums over all. $5: of one subject only. $6: of those "host page" only.
+-- $3, and on every row the sums over all. $5: of one subject only. $6: of those "host page" only;
+-- the page `post` is every article's, post:ID.
 WITH counted AS (
     SELECT subject_key, min(subject) AS subject,
            coalesce(sum(n) FILTER (WHERE type = $2), 0)::bigint AS total,
@@ -8,7 +9,8 @@ WITH counted AS (
     FROM totals
     WHERE project = $1 AND type IN ($2, $3) AND subject_key <> md5('')::uuid
       AND ($5::text IS NULL OR subject_key = md5($5)::uuid)
-      AND ($6::text IS NULL OR substr(subject, strpos(subject, ' ') + 1) = $6)
+      AND ($6::text IS NULL OR substr(subject, strpos(subject, ' ') + 1) = $6
+           OR $6 = 'post' AND subject LIKE '% post:%')
     GROUP BY subject_key
 )
 SELECT subject, total, "unique", (sum(total) OVER ())::bigint AS all_total,
@@ -38,4 +40,5 @@ SELECT subject, total, "unique", (sum(total) OVER ())::bigint AS all_total,
        (sum("unique") OVER ())::bigint AS all_unique
 FROM named
 WHERE $6::text IS NULL OR substr(subject, strpos(subject, ' ') + 1) = $6
+   OR $6 = 'post' AND subject LIKE '% post:%'
 ORDER BY total DESC, subject LIMIT $4;
