@@ -94,7 +94,10 @@ def _shell_settings(config: Config, demo: dict[str, str], aws: dict[str, str]) -
 
     Those come last on the PATH: a psql that is installed here may be newer.
     """
-    programs = f"{Path(sys.executable).parent}:{postgres_bin()}"
+    programs = [Path(sys.executable).parent, postgres_bin()]
+    wscat = Path(config.pages_dir).resolve().parent / "node_modules" / ".bin"
+    if wscat.is_dir():
+        programs.append(wscat)
     variables = {
         "LIVETALLY_DATABASE_URL": config.database_url,
         "LIVETALLY_REDIS_URL": config.redis_url,
@@ -103,7 +106,7 @@ def _shell_settings(config: Config, demo: dict[str, str], aws: dict[str, str]) -
         "LIVETALLY_KEY": demo["admin_key"],
         **aws,
     }
-    return f'export PATH="$PATH":{shlex.quote(programs)}\n' + "".join(
+    return f'export PATH="$PATH":{shlex.quote(":".join(map(str, programs)))}\n' + "".join(
         f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()
     )
 

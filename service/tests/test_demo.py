@@ -164,8 +164,12 @@ def test_start_use_stop_and_start_again(demo: Callable[..., Demo]) -> None:
     assert second.total() == 3
 
 
-def test_a_shell_for_readme_examples(demo: Callable[..., Demo]) -> None:
-    """What `.livetally/env` gives to a shell with a bare PATH: psql, `livetally`, and the keys."""
+def test_a_shell_for_readme_examples(demo: Callable[..., Demo], tmp_path: Path) -> None:
+    """What `.livetally/env` gives to a shell with a bare PATH: psql, `livetally`, the page's wscat,
+    and the keys."""
+    wscat = tmp_path / "home" / "frontend" / "node_modules" / ".bin" / "wscat"
+    wscat.parent.mkdir(parents=True)
+    wscat.touch(0o755)
     one = demo().until_ready()
     assert one.count("a", "b") == 2
     script = """
@@ -173,6 +177,7 @@ def test_a_shell_for_readme_examples(demo: Callable[..., Demo]) -> None:
         psql "$LIVETALLY_DATABASE_URL" -At -c "SELECT count(*) FROM events"
         livetally keys create --project shop --role read --name web >key
         livetally keys list --project shop
+        command -v wscat
         echo "$WRITE_KEY $READ_KEY $READ_WRITE_KEY $ADMIN_KEY"
     """
     answer = subprocess.run(
@@ -188,7 +193,7 @@ def test_a_shell_for_readme_examples(demo: Callable[..., Demo]) -> None:
         check=True,
     )
     keys = " ".join(one.file[f"{role}_key"] for role in Role)
-    assert answer.stdout.splitlines() == ["2", "shop\tweb\tread\tlive", keys]
+    assert answer.stdout.splitlines() == ["2", "shop\tweb\tread\tlive", str(wscat), keys]
 
 
 def alive(process: psutil.Process) -> bool:
