@@ -1,17 +1,14 @@
-"""Real clients: npm packages, which print a line of JSON for what happens; README's commands."""
+"""Real clients: npm packages, which print a line of JSON for what happens."""
 
 import asyncio
 import contextlib
 import json
-import os
-import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Service
 
 README = Path(__file__).parents[2] / "README.md"
 CLIENTS = Path(__file__).parent / "clients"
@@ -61,26 +58,3 @@ async def running(script: str, *arguments: str) -> AsyncIterator[Client]:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-
-
-async def assert_readme_is_true(service: Service, heading: str) -> None:
-    """Type what stands below a heading: each command prints the line that belongs to it."""
-    section = README.read_text(encoding="utf-8").partition(f"\n### {heading}\n")[2]
-    blocks = re.search(r"```sh\n(.*?)```\n```json\n(.*?)```", section, re.DOTALL)
-    assert blocks, heading
-    commands, expected = (block.splitlines() for block in blocks.groups())
-    environ = {f"{role.upper()}_KEY": key for role, key in service.keys.items()}
-    environ["PATH"] = f"{MODULES / '.bin'}:{os.environ['PATH']}"
-    for command, line in zip(commands, expected, strict=True):
-        process = await asyncio.create_subprocess_shell(
-            command.replace("127.0.0.1:8080", service.url.removeprefix("http://")),
-            stdin=asyncio.subprocess.PIPE,  # where it ends, wscat ends
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=environ,
-        )
-        assert process.stdout
-        async with asyncio.timeout(60):
-            printed = (await process.stdout.read()).decode()
-            await process.wait()
-        assert line in printed.splitlines(), command

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 from conftest import Process, Service, make_keys, serving, totals_in, unreachable
-from node import assert_readme_is_true, needs_node, running
+from node import needs_node, running
 from older import (
     ORIGIN,
     Socket,
@@ -95,9 +95,20 @@ def results(action: str = "click", **amounts: int) -> dict[str, Any]:
 # HTTP.
 
 
-@pytest.mark.parametrize("scheme", ["Token token={}", 'Token token="{}"', "Token {}", "Bearer {}"])
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        "Token token={}",
+        'Token token="{}"',
+        'token token="{}", nonce="a,b"',
+        "Token {};n=1",
+        "Token {}",
+        "Bearer {}",
+    ],
+)
 async def test_key_as_token_or_bearer(service: Service, scheme: str) -> None:
-    """Key: `Token token=<key>` (also `Token token="<key>"`, `Token <key>`, Bearer)."""
+    """Key: `Token token=<key>` (also `Token token="<key>"`, `Token <key>`, Bearer), and whatever
+    Rails' own client puts after it."""
     headers = {"Authorization": scheme.format(service.keys[Role.WRITE])}
     for path in PATHS:
         async with service.http.post(path, json=RED_HOVER, headers=headers) as response:
@@ -263,7 +274,13 @@ async def test_unsubscribe_ends_the_pushes(service: Service) -> None:
 
 @pytest.mark.parametrize(
     "identifier",
-    ['{"channel":"OtherChannel"}', '{"channel":5}', "{}", "[]", "", "no JSON", "[" * 9000],
+    [
+        *('{"channel":"OtherChannel"}', '{"channel":"clickschannel"}', '{"channel":5}'),
+        *('{"channel":null}', '{"channel":["ClicksChannel"]}', '{"channel":{}}'),
+        *('{"channel":"ClicksChannel","api_key":5}', '{"channel":"ClicksChannel","api_key":[]}'),
+        '{"channel":"ClicksChannel","cable_ready":"<b>"}',
+        *("{}", "[]", "", "null", "no JSON", "[" * 9000),
+    ],
 )
 async def test_refused_is_reject_subscription(service: Service, identifier: str) -> None:
     """refused -> `"type":"reject_subscription"`, with the identifier."""
@@ -445,12 +462,6 @@ async def test_the_npm_package_does_not_come_back_unauthorized(service: Service)
     address = service.url.replace("http", "ws") + f"{CABLE}?api_key=nobody"
     async with running("cable.mjs", "@rails/actioncable", address, CLICKS) as client:
         assert await client.next() == {"event": "disconnected"}
-
-
-@needs_node
-async def test_readme_works_as_typed(service: Service) -> None:
-    """README's curl and wscat lines, as they stand there."""
-    await assert_readme_is_true(service, "Colour tracking, Rails")
 
 
 # Hostile input.

@@ -6,8 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Process, Service, make_key, make_keys, query, totals_in, unreachable
-from node import assert_readme_is_true, needs_node, running
+from conftest import (
+    Process,
+    Service,
+    free_port,
+    make_key,
+    make_keys,
+    query,
+    serving,
+    totals_in,
+    unreachable,
+)
+from node import needs_node, running
 from older import (
     ORIGIN,
     Socket,
@@ -353,6 +363,22 @@ async def test_no_push_before_the_commit(service: Service) -> None:
         assert (await socket.receive())["stats"] == [{**RED_CLICK, "count": 1}]
 
 
+async def test_counts_are_never_behind_the_store_for_good(
+    database_url: str, redis_url: str
+) -> None:
+    """What another process counted, whose message was lost on the way, is shown all the same."""
+    own = await make_keys(database_url)
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    async with (
+        serving(database_url, redis_url, own, resync_interval_ms=100) as service,
+        serving(database_url, nowhere, own) as elsewhere,
+        opened(service, "/ws") as socket,
+    ):
+        await bind(socket, own[Role.READ])
+        assert (await post(elsewhere))[0] == 200
+        await socket.until({"stats": [{**RED_CLICK, "count": 1}], "event_type": "click"})
+
+
 async def test_counts_agree_with_the_other_formats(service: Service) -> None:
     """An event sent here shows in the native stats and live protocol; a native one shows here."""
     async with opened(service, "/ws") as socket, service.live() as viewer:
@@ -407,12 +433,6 @@ async def test_reconnecting_websocket_survives_a_restart(
             await client.until_data({"stats": [{**RED_CLICK, "count": 2}], "event_type": "click"})
     finally:
         await service.close()
-
-
-@needs_node
-async def test_readme_works_as_typed(service: Service) -> None:
-    """README's curl and wscat lines, as they stand there."""
-    await assert_readme_is_true(service, "Colour tracking, serverless")
 
 
 # Hostile input.
