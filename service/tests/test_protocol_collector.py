@@ -3,17 +3,21 @@
 import asyncio
 import base64
 import contextlib
+import re
+from collections import Counter
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
 import pytest
 import requests
-from chromium import find_chromium, launched
+from archived import check_archive, manifest_entries
 from conftest import Service, make_key, make_keys, query, serving, totals_in
 from faults import until
 from hypothesis import given
 from hypothesis import strategies as st
+from test_archive import archive_all, worker
 
 from livetally.errors import MissingKey
 from livetally.keys import Role
@@ -71,6 +75,39 @@ async def test_post_page_view_and_its_count(service: Service) -> None:
     assert answer == {"count": 0}
     rows = query(service.database_url, "SELECT session, properties FROM events ORDER BY seq")
     assert rows == [("s1", {}), ("s1", more), ("s1", {})]
+
+
+async def test_raw_events_are_archived_by_user_type_and_hour(
+    service: Service, tmp_path: Path
+) -> None:
+    """Each event is in object storage once, under its user, type and hour; the counts a type and
+    user that can be read are the same: archive and counter come from one commit."""
+    other = basic("other", (await make_keys(service.database_url, "other"))[Role.READ_WRITE])
+    for body in (CLICK, CLICK, {**CLICK, "id": "c1"}, {**CLICK, "id": "c1"}):
+        assert (await ask(service, "POST", "/button/click", body))[0] == 200
+    for login in ("", other):
+        given = {"authorization": login} if login else {}
+        assert (await ask(service, "POST", "/web/page_view", VIEW, **given))[0] == 200
+    async with worker(service.database_url, tmp_path) as archive:
+        await archive_all(archive)
+    check_archive(tmp_path, service.database_url)
+    counted: Counter[tuple[str, ...]] = Counter()
+    for entry in manifest_entries(tmp_path):
+        place = re.fullmatch(
+            r"project=(\w+)/type=(\w+)/year=\d{4}/month=\d\d/day=\d\d/hour=\d\d/.+", entry.object
+        )
+        assert place, entry.object
+        counted[place.groups()] += entry.events
+    assert counted == {
+        ("demo", "button_click"): 3,
+        ("demo", "page_view"): 1,
+        ("other", "page_view"): 1,
+    }
+    for login, user in (("", "demo"), (other, "other")):
+        given = {"authorization": login} if login else {}
+        types = (await ask(service, "GET", "/v1/types", **given))[1]["types"]
+        shown = {(user, each["type"]): each["total"] for each in types}
+        assert shown == {key: n for key, n in counted.items() if key[0] == user}
 
 
 async def test_user_is_the_project_and_pass_the_key(service: Service) -> None:
@@ -263,8 +300,8 @@ async def test_strings_are_only_strings(service: Service) -> None:
     assert (await ask(service, "POST", "/button/click", {**CLICK, "session_id": ""}))[0] == 200
 
 
-async def test_preflights_and_errors_let_other_origins_read(service: Service) -> None:
-    """A page of another origin may send `Authorization`, and may read errors too."""
+async def test_preflights_let_other_origins_ask(service: Service) -> None:
+    """A page of another origin may send `Authorization`. (`ask` looks at errors' headers.)"""
     headers = {
         "Origin": "https://shop.example",
         "Access-Control-Request-Method": "POST",
@@ -379,37 +416,3 @@ async def test_requests_with_auth_user_pass(service: Service, role: Role) -> Non
         assert refused.status_code == status, login
         assert ("WWW-Authenticate" in refused.headers) == (status == 401)
     assert totals_in(service.database_url, "button_click") == {"buy": 2, "": 2}
-
-
-@pytest.mark.browser
-@pytest.mark.skipif(find_chromium() is None, reason="no Chromium or Chrome found")
-async def test_a_pages_fetch_from_another_origin(service: Service, redis_url: str) -> None:
-    """Chromium lets a page of another port send, and read errors too."""
-    async with (
-        serving(service.database_url, redis_url, service.keys) as pages,
-        launched() as browser,
-    ):
-        # What is tested is the server, not what a page of its own may do.
-        page = await browser.new_page(bypass_csp=True)
-        await page.goto(f"{pages.url}/healthz")
-        got = await page.evaluate(
-            """async ([url, login]) => {
-              const ask = async (path, login, options = {}) => {
-                const headers = { Authorization: "Basic " + btoa(login),
-                                  "Content-Type": "application/json" };
-                const response = await fetch(url + path, { headers, ...options });
-                return [response.status, await response.json()];
-              };
-              const body = JSON.stringify({ session_id: "s", button_id: "buy" });
-              return [
-                await ask("/button/click", login, { method: "POST", body }),
-                await ask("/button/click", login, { method: "POST", body: "{}" }),
-                await ask("/button/click/count?button_id=buy", login),
-                await ask("/button/click/count?button_id=buy", "demo:wrong"),
-                await ask("/button/click/count?button_id=buy", "nocolon"),
-              ];
-            }""",
-            [service.url, f"demo:{service.keys[Role.ADMIN]}"],
-        )
-    assert [status for status, _ in got] == [200, 422, 200, 403, 401]
-    assert (got[0][1], got[2][1]) == ({"message": "Received"}, {"count": 1})
