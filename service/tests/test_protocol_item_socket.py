@@ -3,17 +3,24 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
+import psycopg
 import pytest
+import requests
+from aws import Account, working
 from chromium import find_chromium, launched
 from conftest import Service, make_key, make_keys, query, serving
 from hypothesis import given
 from hypothesis import strategies as st
-from test_items import delete, put
+from test_items import delete, get, put
 
+from livetally.client import Client
 from livetally.keys import Role
 from livetally.protocols.item_socket import wire
 
@@ -210,6 +217,75 @@ async def test_rows_written_by_plain_sql_and_batches(service: Service) -> None:
         seventh = {"vehicle-id": {"S": "7"}, "value": {"N": "7"}}
         query(service.database_url, "UPDATE items SET value = '{\"by\": \"psql\"}' WHERE id = '7'")
         assert (await receive(sockets[7], seventh))["by"] == {"S": "psql"}
+
+
+async def test_no_push_before_the_commit(service: Service) -> None:
+    """What a transaction has written is sent when it commits, and never if it doesn't."""
+    write = "INSERT INTO items (project, key, id, value) VALUES (1, 'van', '1', %s)"
+    async with watching(service, "van=1") as socket, watching(service, "van=2") as other:
+        with psycopg.connect(service.database_url) as writer:
+            writer.execute(write, ('"undone"',))
+            writer.rollback()
+            writer.execute(write, ('"done"',))
+            await put(service, "van/2", 1)
+            assert (await receive(other))["value"] == {"N": "1"}
+            status, _ = await get(service, "van/1")
+            assert status == 404
+            writer.commit()
+        assert await receive(socket) == {"van": {"S": "1"}, "value": {"S": "done"}}
+
+
+async def test_every_source_of_items_reaches_its_viewers(
+    service: Service, account: Account, redis_url: str
+) -> None:
+    """REST, the SDK, the command line, SQS and SNS messages, an S3 object, a device's report, and
+    plain SQL."""
+    write = service.keys[Role.WRITE]
+    report = {"vehicleId": 7, "from": "a device"}
+
+    def rest() -> None:
+        headers = {"x-api-key": write}
+        url = f"{service.url}/v1/items/vehicle-id/7"
+        requests.put(url, json={"from": "REST"}, headers=headers, timeout=10).raise_for_status()
+
+    def sdk() -> None:
+        with Client(service.url, write) as client:
+            client.put("vehicle-id", "7", {"from": "the SDK"})
+
+    def command() -> None:
+        said = [sys.executable, "-m", "livetally", "put", "vehicle-id", "7"]
+        environ = {**os.environ, "LIVETALLY_URL": service.url, "LIVETALLY_KEY": write}
+        subprocess.run([*said, '{"from": "the command line"}'], env=environ, check=True)
+
+    def told(source: str) -> str:
+        return json.dumps({"key": "vehicle-id", "id": "7", "value": {"from": source}})
+
+    def topic() -> None:
+        account.sns.publish(TopicArn=account.made.topic_arn, Message=told("SNS"))
+
+    def sql() -> None:
+        row = '{"from": "plain SQL"}'
+        query(service.database_url, "UPDATE items SET value = %s WHERE id = '7'", row)
+
+    sources: dict[str, Callable[[], object]] = {
+        "REST": rest,
+        "the SDK": sdk,
+        "the command line": command,
+        "SQS": lambda: account.send(told("SQS")),
+        "SNS": topic,
+        "S3": lambda: account.put("inbox/a", told("S3").encode() + b"\n"),
+        "a device": lambda: account.send(report),
+        "plain SQL": sql,
+    }
+    async with (
+        working(account, service.database_url, redis_url),
+        watching(service, "vehicle-id=7") as socket,
+    ):
+        for source, write_item in sources.items():
+            await asyncio.to_thread(write_item)
+            async with asyncio.timeout(30):
+                while (await receive(socket))["from"] != {"S": source}:
+                    pass
 
 
 async def test_twenty_writers_at_once_end_at_the_latest(service: Service) -> None:
