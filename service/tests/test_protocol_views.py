@@ -11,11 +11,12 @@ from typing import Any
 import aiohttp
 import pytest
 from chromium import find_chromium, launched
-from conftest import Service, make_key, make_keys, query, serving, totals_in
+from conftest import Service, make_key, make_keys, query, serving, totals_in, unreachable
 from hypothesis import given
 from hypothesis import strategies as st
 
 from livetally.keys import Role
+from livetally.local import LocalPostgres
 from livetally.protocols.hosts import host_of, path_of
 from livetally.protocols.views import View, events_of
 
@@ -272,6 +273,8 @@ async def test_an_origin_of_one_project_needs_no_key(service: Service) -> None:
         assert await page.counts() == (1, 1)
         await page.view(articleId="a1")
         assert await page.counts() == (2, 2)
+        await other.view(articleId="a1")  # of what the blog's readers did it was told nothing
+        assert await other.counts() == (2, 2)
     ((project,),) = query(service.database_url, "SELECT id FROM projects WHERE name = 'blog'")
     assert totals_in(service.database_url, "article_view", project)["a1"] == 2
 
@@ -396,6 +399,23 @@ def _lock(database_url: str) -> Any:
     connection = psycopg.connect(database_url)
     connection.execute("LOCK TABLE slots IN EXCLUSIVE MODE")
     return connection
+
+
+async def test_a_failure_is_never_swallowed(service: Service, postgres: LocalPostgres) -> None:
+    """A view that can't be stored is answered in words, and not counted; sent again it is."""
+    async with reader(service) as page:
+        await page.view(articleId="a1", id="v1")
+        assert await page.counts() == (1, 1)
+        with unreachable(postgres, service.database_url):
+            await page.view(articleId="a1", id="v2")
+            while "articleId" in (text := await page.text()):
+                pass
+            assert "Postgres can't be reached" in text
+        async with asyncio.timeout(30):
+            await page.view(articleId="a1", id="v2")
+            while "articleId" not in (text := await page.text()):
+                await page.view(articleId="a1", id="v2")
+        assert json.loads(text) == {"articleId": "a1", "uniqueViews": 2, "totalViews": 2}
 
 
 async def test_two_processes_tell_each_others_readers(database_url: str, redis_url: str) -> None:
