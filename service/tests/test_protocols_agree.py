@@ -7,7 +7,7 @@ import base64
 import contextlib
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 import aiohttp
@@ -142,10 +142,10 @@ async def watched(service: Service) -> AsyncIterator[tuple[Sender, Screens]]:
             socket = (await stack.enter_async_context(opened(service, path))).socket
             for message in first:
                 await socket.send_json(message)
-            group.create_task(follow(socket, note))
+            start(follow(socket, note))
             return socket
 
-        group = await stack.enter_async_context(_cancelled())
+        start = await stack.enter_async_context(_cancelled())
         await watch("/ws", screens.colours, {"action": "add_api_key", "api_key": key})
         admin = service.keys[Role.ADMIN]
         await watch("/ws", screens.cells, {"action": "add_api_key", "api_key": admin})
@@ -161,16 +161,21 @@ async def watched(service: Service) -> AsyncIterator[tuple[Sender, Screens]]:
             *({"type": "subscribe", "id": each, "topic": {"totals": each}} for each in TYPES),
         )
         for type_ in TYPES:
-            group.create_task(read_events(service, type_, screens.native("sse", type_)))
+            start(read_events(service, type_, screens.native("sse", type_)))
         yield Sender(service, page, live), screens
 
 
 @contextlib.asynccontextmanager
-async def _cancelled() -> AsyncIterator[asyncio.TaskGroup]:
+async def _cancelled() -> AsyncIterator[Callable[[Coroutine[Any, Any, None]], None]]:
     """Tasks that end with the test; one that fails fails it."""
     async with asyncio.TaskGroup() as group:
-        yield group
-        for task in group._tasks:
+        tasks: list[asyncio.Task[None]] = []
+
+        def start(work: Coroutine[Any, Any, None]) -> None:
+            tasks.append(group.create_task(work))
+
+        yield start
+        for task in tasks:
             task.cancel()
 
 
@@ -279,7 +284,7 @@ async def test_an_item_shows_in_every_protocol_that_has_items(service: Service) 
         opened(service, f"/ws?vehicle-id=3&api_key={key}") as items,
         opened(service, f"/v1/live?api_key={key}") as live,
         service.http.get(f"/v1/live/sse?item=vehicle-id/3&api_key={key}") as events,
-        _cancelled() as group,
+        _cancelled() as start,
     ):
         topic = {"item": ["vehicle-id", "3"]}
         await live.send({"type": "subscribe", "id": 1, "topic": topic})
@@ -292,9 +297,9 @@ async def test_an_item_shows_in_every_protocol_that_has_items(service: Service) 
         def typed(said: Any) -> None:
             seen["format 4"] = int(said["n"]["N"])
 
-        group.create_task(follow(items.socket, typed))
-        group.create_task(follow(live.socket, native("live")))
-        group.create_task(read())
+        start(follow(items.socket, typed))
+        start(follow(live.socket, native("live")))
+        start(read())
         for n in range(1, 4):
             path, headers = "/v1/items/vehicle-id/3", {"x-api-key": key}
             async with service.http.put(path, json={"n": n}, headers=headers) as response:
