@@ -18,7 +18,7 @@ import msgspec
 from aiohttp import web
 
 from .database import Database
-from .errors import ForeignOrigin, MissingKey, UnknownKey, WrongRole
+from .errors import ForeignOrigin, MissingKey, NotFound, UnknownKey, WrongRole
 from .keys import ORIGIN, Role, hash_key
 
 #: Revocation is promised within 5 s; a look-up may take one of them.
@@ -160,6 +160,13 @@ class Auth:
         key = await self.find(text)
         key.require(key.role, request.headers.get("Origin"))
         return key
+
+    async def project_named(self, name: str) -> int:
+        """The project that an admin asks about. Raises NotFound, or DatabaseUnavailable."""
+        rows = await self._database.rows("project_by_name", name)
+        if not rows:
+            raise NotFound(f"There is no project {name!r}.")
+        return int(rows[0]["id"])
 
     async def still_valid(self, key: Key) -> bool:
         """Whether a key found earlier is live. Raises DatabaseUnavailable."""

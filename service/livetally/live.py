@@ -8,7 +8,7 @@
     > {"type":"subscribe","id":2,"topic":{"feed":"click"}}     also "subject", "since":{…}
     < {"type":"events","id":2,"events":[…],"position":{"0":812,"3":99}}   < {"type":"gap","id":2,…}
     > {"type":"subscribe","id":3,"topic":{"pointers":"/pricing"}}
-    < {"type":"update","id":3,"pointers":[…],"gone":["…"]}
+    < {"type":"update","id":3,"pointers":[…],"gone":["…"]}    admin keys also name a "project"
     > {"type":"unsubscribe","id":1}              < {"type":"unsubscribed","id":1}
     > {"type":"track","ref":"a","events":[…]}    < {"type":"ack","ref":"a","accepted":1,…}
     > {"type":"ping"}                            < {"type":"pong"}
@@ -212,10 +212,16 @@ class Live:
     async def _subscribe(self, connection: _Websocket, message: SubscribeMessage) -> None:
         try:
             key = connection.key_for(Role.READ)
-            topic, since = parse(message.topic, key.project)
-            await self._connections.subscribe(connection, message.id, topic, since)
+            asked = parse(message.topic)
+            project = key.project
+            if asked.project is not None:
+                connection.key_for(Role.ADMIN)
+                project = await self._auth.project_named(asked.project)
+            topic = asked.key(project)
+            await self._connections.subscribe(connection, message.id, topic, asked.since)
         except (
             BadRequest,
+            NotFound,
             WrongRole,
             Conflict,
             TooManySubscriptions,

@@ -218,10 +218,7 @@ class PointerHistory:
         start, to = _time(query)
         if query.project is None:
             return key.project, query, start, to
-        rows = await self._database.rows("project_by_name", query.project)
-        if not rows:
-            raise NotFound("There is no project of that name.")
-        return rows[0]["id"], query, start, to
+        return await self._auth.project_named(query.project), query, start, to
 
 
 def _time(query: Time) -> tuple[datetime, datetime]:

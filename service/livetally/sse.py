@@ -99,7 +99,7 @@ class ServerSentEvents:
         origin = request.headers.get("Origin")
         key = await self._auth.find(key_of(request))
         key.require(Role.READ, origin)
-        topic, since = parse(_topic(request), key.project)
+        asked = parse(_topic(request))
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
@@ -118,7 +118,7 @@ class ServerSentEvents:
         )
         self._connections.join(connection)
         try:
-            await self._connections.subscribe(connection, 1, topic, since)
+            await self._connections.subscribe(connection, 1, asked.key(key.project), asked.since)
             await response.prepare(request)
             await response.write(_RETRY)
             viewer.uncork()

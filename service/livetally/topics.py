@@ -1,6 +1,7 @@
 """What a client may ask to watch: from a topic in JSON to the hub's key for it."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Raw
@@ -56,6 +57,8 @@ class ItemsTopic(msgspec.Struct, forbid_unknown_fields=True):
 
 class PointersTopic(msgspec.Struct, forbid_unknown_fields=True):
     pointers: Subject
+    #: Another project than the key's own: for admin keys.
+    project: Name | None = None
 
     def key(self, project: int) -> PointersKey:
         return PointersKey(project, self.pointers)
@@ -84,11 +87,19 @@ def kinds() -> tuple[Any, ...]:
     return tuple(_KINDS.values())
 
 
-def parse(topic: Raw, project: int) -> tuple[TopicKey, Position | None]:
-    """The key of a topic, and the position that the client has got to, if it says one.
+class Asked(NamedTuple):
+    """A topic that a client asks for."""
 
-    Raises BadRequest.
-    """
+    #: The hub's key for it, in a project.
+    key: Callable[[int], TopicKey]
+    #: The position that the client has got to, if it says one.
+    since: Position | None
+    #: The project it names, if not its key's own.
+    project: str | None
+
+
+def parse(topic: Raw) -> Asked:
+    """Raises BadRequest."""
     try:
         fields = msgspec.json.decode(topic)
         names = _KINDS.keys() & fields.keys() if isinstance(fields, dict) else set()
@@ -100,4 +111,4 @@ def parse(topic: Raw, project: int) -> tuple[TopicKey, Position | None]:
         asked = msgspec.json.decode(topic, type=kind)
     except msgspec.ValidationError as error:
         raise BadRequest(f"topic: {plainly(str(error))}") from None
-    return asked.key(project), getattr(asked, "since", None)
+    return Asked(asked.key, getattr(asked, "since", None), getattr(asked, "project", None))

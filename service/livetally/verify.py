@@ -70,10 +70,7 @@ class Verify:
         project, name = key.project, key.project_name
         if "project" in request.query:
             name = request.query["project"]
-            rows = await self._database.rows("project_by_name", name)
-            if not rows:
-                raise NotFound(f"There is no project {name!r}.")
-            project = rows[0]["id"]
+            project = await self._auth.project_named(name)
         document = await self._database.value(
             "verify", project, MAX_DIFFERENCES, timeout_s=TIMEOUT_S
         )

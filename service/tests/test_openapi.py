@@ -273,6 +273,7 @@ async def test_the_live_protocol_is_as_described(service: Service) -> None:
         {"type": "subscribe", "id": 5, "topic": {"pointers": "/"}},
         {"type": "subscribe", "id": 6, "topic": {"totals": "click", "subjects": ["red"]}},
         {"type": "subscribe", "id": 7, "topic": {"admin": True}},
+        {"type": "subscribe", "id": 8, "topic": {"pointers": "/", "project": "demo"}},
         {"type": "ping"},
         {"type": "track", "ref": "a", "events": [{"type": "click", "subject": "red"}]},
         {

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from conftest import Live, Service, make_keys, serving
+from conftest import Live, Service, make_key, make_keys, serving
 
 from livetally import pointers
 from livetally.keys import Role
@@ -65,6 +65,23 @@ async def test_a_viewer_sees_who_is_there_and_who_moves(service: Service, watche
 
     await service.post([pointer("c", 0.25, 0.75), pointer("elsewhere", 0.6, 0.6, page="/about")])
     await watcher.until({"a": (0.3, 0.4), "b": (0, 1), "c": (0.25, 0.75)})
+
+
+async def test_an_admin_sees_any_project(service: Service, watcher: Watcher) -> None:
+    """An admin key names the project, whose page it is; others may not, and see their own."""
+    other = await make_key(service.database_url, "other", Role.WRITE)
+    topic = TOPIC | {"project": "other"}
+    async with service.live(service.keys[Role.ADMIN]) as live:
+        assert (await live.subscribe(1, topic))["pointers"] == []
+        await watcher.subscribe()
+        await service.post(pointer("theirs", 0.1, 0.2), key=other)
+        (seen,) = (await live.receive())["pointers"]
+        assert (seen["session"], seen["x"], seen["y"]) == ("theirs", 0.1, 0.2)
+        unknown = await live.subscribe(2, TOPIC | {"project": "none"})
+        assert (unknown["code"], unknown["id"]) == ("not_found", 2)
+    assert (await watcher.live.subscribe(2, topic))["code"] == "wrong_role"
+    await service.post(pointer("ours", 0.3, 0.4))
+    await watcher.until({"ours": (0.3, 0.4)})
 
 
 async def test_the_frames_say_no_more_than_the_protocol(service: Service) -> None:
