@@ -1,7 +1,7 @@
 import { AdminApi } from "./admin_api.js";
 import { AllCounts } from "./all_counts.js";
 import { DeadList } from "./dead_list.js";
-import { element, write } from "./element.js";
+import { write } from "./element.js";
 import { Frame } from "./frame.js";
 import { showProject, status } from "./header.js";
 import { KeyList } from "./key_list.js";
@@ -20,13 +20,16 @@ const url = new URL("/v1/live", location.href.replace(/^http/, "ws")).href;
 
 const frame = new Frame(() => {
   counts.draw();
-  offerPages();
+  pointers.offer(counts.ofType("pointer"));
 });
 const keys = new Keys(find("#keys"), { use: useKey, asks: showMissing });
 const live = new Live({
   url,
   handlers: {
-    ready: ({ project }) => showProject(project),
+    ready: ({ project }) => {
+      showProject(project);
+      pointers.use(project);
+    },
     state: showState,
     error: ({ message }) => showNotes(find("#notes"), [`The live connection reports: ${message}`]),
     refused: (reason) => keys.refused("admin_key", reason),
@@ -54,14 +57,6 @@ function sure(what, verb) {
   });
 }
 
-function offerPages() {
-  const pages = counts.subjects("pointer").slice(0, 100);
-  const list = find("#pages");
-  const offered = [...list.options].map(({ value }) => value);
-  if (offered.join("\n") === pages.join("\n")) return;
-  list.replaceChildren(...pages.map((value) => element("option", { value })));
-}
-
 function showState(state) {
   status.show(state);
   const stale = "The server can't reach its database. The counts are the last it knew.";
@@ -72,10 +67,10 @@ function useKey(_, key) {
   if (key === null) {
     live.stop();
     keyList.forget();
+    pointers.forget();
     return;
   }
   live.start(key);
-  pointers.read();
   keyList.read();
   processes.read();
   dead.read();

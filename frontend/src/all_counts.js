@@ -29,9 +29,9 @@ export class AllCounts {
     this.#mark();
   }
 
-  /** Subjects of a type, by name. */
-  subjects(type) {
-    return [...this.#rows.values()].filter((row) => row.type === type).map((row) => row.subject);
+  /** A type's rows of all projects, the largest first. */
+  ofType(type) {
+    return [...this.#rows.values()].filter((row) => row.type === type).sort((a, b) => b.count - a.count);
   }
 
   take({ type, rows, total }) {

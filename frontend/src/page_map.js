@@ -1,4 +1,4 @@
-import { interpolateHeat } from "./heat.js";
+import { colourOfHeat, heatOf } from "./heat.js";
 
 const WIDTH = 800;
 const TALLEST = 1_600;
@@ -21,7 +21,7 @@ export class PageMap {
 
   /** Null: nothing is known of this page yet. */
   show(heat) {
-    this.#heat = heat;
+    this.#heat = heat && pictureOf(heat);
     const ratio = heat?.width && heat?.height ? heat.height / heat.width : 1;
     this.#canvas.height = Math.round(Math.min(Math.max(WIDTH * ratio, WIDTH / 2), TALLEST));
   }
@@ -42,31 +42,30 @@ export class PageMap {
     const style = getComputedStyle(this.#canvas);
     const colour = (name) => style.getPropertyValue(name).trim();
     context.clearRect(0, 0, width, height);
-    this.#drawHeat(context, width, height);
+    context.imageSmoothingQuality = "high";
+    if (this.#heat) context.drawImage(this.#heat, 0, 0, width, height);
     for (const { x, y } of this.#pointers.values()) dot(context, x * width, y * height, 9, colour("--good"), colour("--surface"));
     if (trail.length === 0) return;
     context.strokeStyle = colour("--accent");
     context.lineWidth = 3;
+    context.lineJoin = "round";
     context.beginPath();
     for (const [, x, y] of trail) context.lineTo(x * width, y * height);
     context.stroke();
     const [, x, y, down] = trail.at(-1);
     dot(context, x * width, y * height, down ? 16 : 11, colour("--accent"), colour("--surface"));
   }
+}
 
-  #drawHeat(context, width, height) {
-    if (!this.#heat) return;
-    const { columns, rows, cells } = this.#heat;
-    const most = Math.max(1, ...cells.map(([, n]) => n));
-    for (const [cell, n] of cells) {
-      const column = cell % columns;
-      const row = Math.floor(cell / columns);
-      context.fillStyle = interpolateHeat(n / most);
-      const left = Math.floor((column * width) / columns);
-      const top = Math.floor((row * height) / rows);
-      context.fillRect(left, top, Math.ceil(width / columns), Math.ceil(height / rows));
-    }
-  }
+/** A pixel a cell: drawn larger, they run into each other. */
+function pictureOf(heat) {
+  const canvas = document.createElement("canvas");
+  canvas.width = heat.columns;
+  canvas.height = heat.rows;
+  const picture = new ImageData(heat.columns, heat.rows);
+  heatOf(heat).forEach((share, i) => picture.data.set(colourOfHeat(share), 4 * i));
+  canvas.getContext("2d").putImageData(picture, 0, 0);
+  return canvas;
 }
 
 function dot(context, x, y, radius, fill, rim) {

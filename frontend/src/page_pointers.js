@@ -1,11 +1,19 @@
 import { counted, element, write } from "./element.js";
 import { Frame } from "./frame.js";
 import { PageMap } from "./page_map.js";
-import { Playback } from "./playback.js";
+import { Player } from "./player.js";
 
 const HOUR_MS = 3_600_000;
-const GRID = { columns: 40, rows: 60 };
-const time = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "medium" });
+const GRID = { columns: 80, rows: 120 };
+const MOST_OFFERED = 100;
+const number = new Intl.NumberFormat("en");
+const time = new Intl.DateTimeFormat(undefined, {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
 
 /** One page's heatmap, who points at it now, and what a session did there. */
 export class PagePointers {
@@ -13,119 +21,161 @@ export class PagePointers {
   #api;
   #live;
   #map;
+  #form;
+  #player;
   #frame = new Frame((_, elapsed) => this.#draw(elapsed));
   #end = () => {};
-  #playback = new Playback([]);
   #chosen = null;
   #asked = 0;
+  #touched = false;
 
   constructor(root, api, live) {
     this.#root = root;
     this.#api = api;
     this.#live = live;
     this.#map = new PageMap(this.#find("canvas"));
-    this.#find("[data-page]").addEventListener("submit", (event) => {
+    this.#form = this.#find("[data-page]");
+    this.#form.addEventListener("input", () => (this.#touched = true));
+    this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
+      this.#touched = true;
       this.read();
     });
-    this.#find("[data-play]").addEventListener("click", () => this.#toggle());
-    this.#find("[data-seek]").addEventListener("input", ({ target }) => {
-      this.#playback.seek(Number(target.value));
-      this.#frame.ask();
-    });
+    this.#player = new Player(this.#find("[data-player]"), () => this.#frame.ask());
   }
 
   #find(selector) {
     return this.#root.querySelector(selector);
   }
 
-  #form() {
-    const { page, hours } = this.#find("[data-page]").elements;
-    const to = Date.now();
-    const from = to - Number(hours.value) * HOUR_MS;
-    return { page: page.value, from: new Date(from).toISOString(), to: new Date(to).toISOString() };
+  /** The key's own project is the first that is shown. A connection that came back changes nothing. */
+  use(project) {
+    if (this.#form.elements.project.value !== "") return;
+    this.#addProjects([project]);
+    this.read();
   }
 
-  stop() {
+  /** Nobody may see it any more. */
+  forget() {
     this.#end();
     this.#map.forget();
+    this.#map.show(null);
+    this.#player.load([]);
+    this.#find("[data-sessions]").replaceChildren();
+    this.#form.elements.project.replaceChildren();
+    this.#touched = false;
+  }
+
+  /** `pages` are [{project, subject}, …], the most pointed at first: shown, until one is chosen. */
+  offer(pages) {
+    const { project, page } = this.#form.elements;
+    if (!this.#touched && pages.length > 0) {
+      this.#touched = true;
+      this.#addProjects([pages[0].project]);
+      project.value = pages[0].project;
+      page.value = pages[0].subject;
+      this.read();
+    }
+    const theirs = pages.filter((each) => each.project === project.value).slice(0, MOST_OFFERED);
+    const list = this.#find("datalist");
+    const offered = [...list.options].map(({ value }) => value);
+    if (offered.join("\n") === theirs.map(({ subject }) => subject).join("\n")) return;
+    list.replaceChildren(...theirs.map(({ subject }) => element("option", { value: subject })));
+  }
+
+  #addProjects(names) {
+    const { project } = this.#form.elements;
+    const known = new Set([...project.options].map(({ value }) => value));
+    project.append(...names.filter((name) => !known.has(name)).map((name) => element("option", {}, name)));
+  }
+
+  /** What is asked for now. */
+  #wanted() {
+    const { project, page, hours } = this.#form.elements;
+    const to = Date.now();
+    const from = to - Number(hours.value) * HOUR_MS;
+    const iso = (at) => new Date(at).toISOString();
+    return { project: project.value, page: page.value, from: iso(from), to: iso(to) };
   }
 
   async read() {
     const asked = (this.#asked += 1);
-    const form = this.#form();
-    this.#watch(form.page);
-    const said = this.#find("[data-said]");
-    write(said, "Reading…");
+    const wanted = this.#wanted();
+    this.#watch(wanted);
+    this.#say("Reading…");
     try {
-      const [heat, { sessions }] = await Promise.all([
-        this.#api.get("heatmap", { ...form, ...GRID }),
-        this.#api.get("sessions", { ...form, limit: 100 }),
+      const [heat, found, { projects }] = await Promise.all([
+        this.#api.get("heatmap", { ...wanted, ...GRID }),
+        this.#api.get("sessions", { ...wanted, limit: 100 }),
+        this.#api.get("projects", { limit: 1_000 }),
       ]);
       if (asked !== this.#asked) return; // another page is wanted by now
-      this.#map.show(heat);
-      this.#play([]);
-      this.#find("[data-sessions]").replaceChildren(...sessions.map((each) => this.#session(each, form)));
-      const since = heat.since ? `, only those since ${time.format(new Date(heat.since))}` : "";
-      write(said, `${counted(heat.total, "position")} by ${counted(sessions.length, "session")}${since}.`);
+      this.#addProjects(projects.map(({ name }) => name));
+      this.#show(wanted, heat, found.sessions);
     } catch (error) {
-      if (asked === this.#asked) write(said, error.message);
+      if (asked === this.#asked) this.#say(error.message);
     }
     this.#frame.ask();
   }
 
-  #watch(page) {
+  #say(text) {
+    write(this.#find("[data-said]"), text);
+  }
+
+  #show(wanted, heat, sessions) {
+    this.#map.show(heat);
+    this.#player.load([]);
+    this.#find("[data-sessions]").replaceChildren(...sessions.map((each) => this.#session(each, wanted)));
+    this.#find("[data-none]").hidden = sessions.length > 0;
+    const since = heat.since ? `, only those since ${time.format(new Date(heat.since))}` : "";
+    const positions = `${number.format(heat.total)} position${heat.total === 1 ? "" : "s"}`;
+    if (heat.total > 0) this.#say(`${positions} by ${counted(sessions.length, "session")}${since}.`);
+    else this.#say("Nobody pointed at this page in this time.");
+  }
+
+  #watch({ project, page }) {
     this.#end();
     this.#map.forget();
-    this.#end = this.#live.subscribe({ pointers: page }, (message) => {
+    this.#end = this.#live.subscribe({ pointers: page, project }, (message) => {
+      if (message.type === "error") return; // the readings say what is wrong
       this.#map.take(message);
       this.#frame.ask();
     });
   }
 
-  #session({ session, last, moves }, form) {
-    const words = `${time.format(new Date(last))}, ${counted(moves, "move")}`;
-    const button = element("button", { type: "button", "aria-pressed": "false" }, words, " ", element("bdi", { class: "hint" }, session));
-    button.addEventListener("click", () => this.#choose(button, session, form));
+  #session({ session, last, moves }, wanted) {
+    const button = element(
+      "button",
+      { type: "button", "aria-pressed": "false", title: session },
+      element("span", {}, time.format(new Date(last))),
+      " ",
+      element("span", { class: "hint" }, counted(moves, "move")),
+      " ",
+      element("bdi", { class: "hint" }, session),
+    );
+    button.addEventListener("click", () => this.#choose(button, session, wanted));
     return element("li", {}, button);
   }
 
-  async #choose(button, session, form) {
+  async #choose(button, session, wanted) {
     this.#chosen?.setAttribute("aria-pressed", "false");
     this.#chosen = button;
     button.setAttribute("aria-pressed", "true");
     try {
-      const { moves, more } = await this.#api.get("replay", { ...form, session });
+      const { moves, more } = await this.#api.get("replay", { ...wanted, session });
       if (this.#chosen !== button) return;
-      this.#play(moves);
-      if (more) write(this.#find("[data-said]"), "The session goes on after what is replayed.");
-      this.#toggle();
+      this.#player.load(moves);
+      if (more) this.#say("The session goes on after what is replayed.");
+      this.#player.toggle();
     } catch (error) {
-      write(this.#find("[data-said]"), error.message);
+      this.#say(error.message);
     }
   }
 
-  #play(moves) {
-    this.#playback = new Playback(moves);
-    this.#find("[data-player]").disabled = moves.length === 0;
-    this.#find("[data-seek]").max = String(Math.ceil(this.#playback.length));
-    this.#frame.ask();
-  }
-
-  #toggle() {
-    if (this.#playback.playing) this.#playback.playing = false;
-    else this.#playback.play();
-    this.#frame.ask();
-  }
-
   #draw(elapsed) {
-    const playback = this.#playback;
-    playback.step(elapsed, Number(this.#find("[data-speed]").value));
-    this.#map.draw(playback.at > 0 || playback.playing ? playback.trail : []);
-    write(this.#find("[data-play]"), playback.playing ? "Pause" : "Play");
-    const seek = this.#find("[data-seek]");
-    if (Number(seek.value) !== Math.round(playback.at)) seek.value = String(Math.round(playback.at));
+    const playing = this.#player.step(elapsed);
+    this.#map.draw(this.#player.trail);
     write(this.#find("[data-now]"), `${counted(this.#map.count, "pointer")} now`);
-    return playback.playing;
+    return playing;
   }
 }

@@ -1,5 +1,11 @@
 const LONGEST_PAUSE_MS = 2_000;
 
+/** "1:05" */
+export function clockOf(ms) {
+  const seconds = Math.floor(ms / 1_000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
 /** A session's way as it is played: where the pointer is at any time. Long pauses are cut short. */
 export class Playback {
   #times = [];

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { interpolateHeat } from "../src/heat.js";
-import { Playback } from "../src/playback.js";
+import { clockOf, Playback } from "../src/playback.js";
 
 const move = (second, x = second / 100) => [new Date(second * 1_000).toISOString(), x, 0.5, false];
 
@@ -32,8 +31,6 @@ test("a session without moves can't be played", () => {
   assert.deepEqual([playback.playing, playback.length, playback.trail], [false, 0, []]);
 });
 
-test("heat is a colour for every share, and more is darker", () => {
-  assert.equal(interpolateHeat(0), "hsl(55 92% 62% / 0.30)");
-  assert.equal(interpolateHeat(1), "hsl(0 92% 38% / 0.90)");
-  assert.equal(interpolateHeat(2), interpolateHeat(1));
+test("a time is said in minutes and seconds", () => {
+  assert.deepEqual([0, 59_999, 60_000, 3_605_000].map(clockOf), ["0:00", "0:59", "1:00", "60:05"]);
 });

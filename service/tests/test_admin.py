@@ -2,9 +2,11 @@
 
 # ruff: noqa: F401, F811 - fixtures are imported by name, and arguments are called like them
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from aws import Account, working
 from chromium import Tab
 from conftest import Service, make_key
 from playwright.async_api import expect
@@ -26,7 +28,7 @@ from livetally.keys import Role
 
 # A key that the API refuses first ends a connection that is only being made.
 LEFT = "closed before the connection is established"
-ANY = rf"{AWAY}|{REFUSED}|{LEFT}|status of 404"
+ANY = rf"{AWAY}|{REFUSED}|{LEFT}|status of 404|ERR_INTERNET_DISC"
 
 
 async def entered(open_tab: OpenTab, site: Site, **options: Any) -> Tab:
@@ -153,11 +155,11 @@ async def test_heat_ways_and_who_is_there(site: Site, open_tab: OpenTab) -> None
     painted = """(canvas, [x, y]) => {
       const pixel = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
       pixel.drawImage(canvas, -Math.floor(x * canvas.width), -Math.floor(y * canvas.height));
-      return pixel.getImageData(0, 0, 1, 1).data[3] > 0;
+      return [...pixel.getImageData(0, 0, 1, 1).data];
     }"""
     canvas = pointers.locator("canvas")
-    assert await canvas.evaluate(painted, [0.1, 0.51])
-    assert not await canvas.evaluate(painted, [0.1, 0.9])
+    assert (await canvas.evaluate(painted, [0.1, 0.51]))[3] > 0
+    assert (await canvas.evaluate(painted, [0.1, 0.9]))[3] == 0
 
     await pointers.get_by_role("button", name="walker").click()
     await pointers.locator("[data-speed]").select_option("0.5")
@@ -166,12 +168,102 @@ async def test_heat_ways_and_who_is_there(site: Site, open_tab: OpenTab) -> None
     await expect(pointers.get_by_role("button", name="Play", exact=True)).to_be_visible()
     seek = pointers.get_by_label("Position")
     await seek.evaluate("(n) => { n.value = n.max; n.dispatchEvent(new Event('input')); }")
+    await expect(pointers.locator("[data-at]")).to_have_text("0:19 of 0:19")
+    await expect(seek).to_have_attribute("aria-valuetext", "0:19 of 0:19")
+    at_its_end = await canvas.evaluate(painted, [0.78, 0.51])
+    assert at_its_end == [0x24, 0x57, 0xD6, 255]  # the accent's: a pointer
     await site.api.post(pointer("now", 0.5, 0.9))
     await expect(pointers.locator("[data-now]")).not_to_have_text("0 pointers now")
     processes = tab.page.locator("#processes")
     mine = processes.locator("tbody tr").filter(has_text=f" {site.process.process.pid}")
     await expect(mine.locator("td").first).to_have_text("1")
     await expect(tab.page.locator("#dead [data-said]")).to_have_text("There is no queue here.")
+
+
+async def test_pages_of_any_project(site: Site, open_tab: OpenTab) -> None:
+    """The page that is pointed at most is shown first, whosever it is; another project's page has
+    its own heat, its own sessions and its own live pointers. A name is text."""
+    other = await make_key(site.database_url, "shop", Role.WRITE)
+    theirs = [{**pointer(HOSTILE[0], 0.5, 0.5), "subject": "/cart"} for _ in range(3)]
+    await site.api.post(theirs, key=other)
+    await site.api.post(pointer("mine", 0.1, 0.1))
+    tab = await entered(open_tab, site)
+    pointers = tab.page.locator("#pointers")
+    await expect(pointers.get_by_label("Project")).to_have_value("shop")
+    await expect(pointers.get_by_label("Page", exact=True)).to_have_value("/cart")
+    await expect(pointers.locator("[data-said]")).to_have_text("3 positions by 1 session.")
+    await expect(pointers.locator("[data-sessions] bdi")).to_have_text(HOSTILE[0])
+    await site.api.post({**pointer("now", 0.9, 0.9), "subject": "/cart"}, key=other)
+    await expect(pointers.locator("[data-now]")).to_have_text("2 pointers now")
+    offered = '[...document.querySelectorAll("#pages option")].map((option) => option.value)'
+    assert await tab.page.evaluate(offered) == ["/cart"]
+
+    await pointers.get_by_label("Project").select_option("demo")
+    await pointers.get_by_label("Page", exact=True).fill("/")
+    await pointers.get_by_label("Page", exact=True).press("Enter")
+    await expect(pointers.locator("[data-said]")).to_have_text("1 position by 1 session.")
+    await expect(pointers.locator("[data-sessions] bdi")).to_have_text("mine")
+    await pointers.get_by_label("Page", exact=True).fill("/nowhere")
+    await pointers.get_by_role("button", name="Show").click()
+    await expect(pointers.locator("[data-said]")).to_contain_text("Nobody pointed at this page")
+    await expect(pointers.locator("[data-now]")).to_have_text("0 pointers now")
+
+
+async def test_dead_letters_are_read_and_sent_again(
+    start_site: Callable[..., Awaitable[Site]], open_tab: OpenTab, account: Account, redis_url: str
+) -> None:
+    """What the queue refused is listed with why, shown to the letter, and sent again: not in a dry
+    run, not without a yes, one or all."""
+    site = await start_site(**account.settings)
+    bad = account.send({"type": "click", "subject": HOSTILE[0], "id": ""})
+    account.send(HOSTILE[1])
+    async with working(account, site.database_url, redis_url):
+        await account.until_empty()
+    tab = await entered(open_tab, site, bypass_csp=True)
+    dead = tab.page.locator("#dead")
+    await expect(dead.locator("[data-said]")).to_have_text("2 letters")
+    letter = dead.locator("li").filter(has=tab.page.get_by_label(f"Replay {bad}"))
+    await letter.locator("summary").click()
+    await expect(letter.locator("pre")).to_contain_text(HOSTILE[0])
+    await expect(letter.locator(".hint").first).to_contain_text("received 2 times")
+    assert await tab.page.evaluate("globalThis.hacked") is None
+    await axe_finds_nothing(tab)
+
+    await dead.get_by_role("button", name="Replay all").click()
+    await expect(dead.locator("[data-said]")).to_have_text("2 letters would be sent again.")
+    assert account.counts() == (0, 0)
+    await dead.get_by_label("Dry run").uncheck()
+    await letter.get_by_role("button").click()
+    await tab.page.get_by_role("button", name="Cancel").press("Enter")
+    assert account.counts() == (0, 0)
+    await letter.get_by_role("button").click()
+    await tab.page.locator("#sure [data-yes]").press("Enter")
+    await expect(dead.locator("[data-said]")).to_have_text("1 letter sent again.")
+    await expect(letter).to_have_count(0)
+    assert account.counts() == (1, 0)
+    await dead.get_by_role("button", name="Replay all").click()
+    await tab.page.locator("#sure [data-yes]").press("Enter")
+    await expect(dead.locator("[data-said]")).to_have_text("1 letter sent again.")
+    await expect(dead.locator("li")).to_have_count(0)
+    assert account.counts() == (2, 0)
+    assert account.counts(account.made.dead_letter_queue_url) == (0, 0)
+
+
+async def test_offline_and_back(site: Site, open_tab: OpenTab) -> None:
+    """Without a network the page says so and keeps what it knows; back, it has what it missed."""
+    tab = await entered(open_tab, site)
+    await site.api.post({"type": "click", "subject": "red"})
+    await expect(row(tab, "click", "red").locator("td").nth(2)).to_have_text("1")
+    await tab.page.context.set_offline(True)
+    await tab.is_("offline")
+    await expect(tab.page.locator("#connection")).to_contain_text("Offline, retry")
+    await expect(tab.page.locator("#processes [data-said]")).to_contain_text("can't be reached")
+    await site.api.post({"type": "click", "subject": "red"})
+    await expect(row(tab, "click", "red").locator("td").nth(2)).to_have_text("1")
+    await tab.page.context.set_offline(False)
+    await tab.is_("live")
+    await expect(row(tab, "click", "red").locator("td").nth(2)).to_have_text("2")
+    await expect(tab.page.locator("#processes [data-said]")).to_contain_text("1 viewer in")
 
 
 async def test_a_thousand_subjects(site: Site, open_tab: OpenTab) -> None:
