@@ -7,6 +7,8 @@ from msgspec import Meta, Raw
 
 ItemKey = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z-]{2,49}$")]
 ItemId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00]+$")]
+#: Postgres's bigint.
+ItemVersion = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class Item(NamedTuple):

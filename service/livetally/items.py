@@ -37,7 +37,7 @@ from .errors import (
 )
 from .events import check_value, plainly
 from .ingest import read_body
-from .item import Item, ItemId, ItemKey
+from .item import Item, ItemId, ItemKey, ItemVersion
 from .keys import Role
 from .limits import Limits
 from .publisher import ItemsChanged
@@ -62,7 +62,7 @@ class Put(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
     id: ItemId
     value: Raw
-    version: Annotated[int, Meta(ge=0)] | None = None
+    version: ItemVersion | None = None
 
 
 class _Stored(msgspec.Struct):

@@ -205,6 +205,7 @@ async def test_a_long_snapshot_loses_no_change(
         ("van", b"[]", 422),
         ("van", b'[{"id":"a","value":1},{"id":"a","value":2}]', 422),
         ("van", b'[{"id":"a"}]', 422),
+        ("van", b'[{"id":"a","value":1,"version":9223372036854775808}]', 422),
         ("van", b'{"id":"a","value":1}', 422),
     ],
 )

@@ -150,6 +150,33 @@ async def test_items_and_devices(account: Account, database_url: str, work: Any)
     }
 
 
+async def test_bad_items_do_not_stop_the_others(
+    account: Account, database_url: str, work: Any
+) -> None:
+    """What Postgres couldn't hold, or not as it was sent, is refused by its line: a
+    version or a depth beyond all bounds, U+0000, half a character, a name that is there twice."""
+    item = b'{"key":"price","id":"a","value":%s}'
+    bad = [
+        b'{"key":"price","id":"a","value":1,"version":9223372036854775808}',
+        b'{"key":"price","id":"a","value":1,"version":%s}' % (b"9" * 400),
+        item % (b"[" * 40 + b"]" * 40),
+        item % b'"\\u0000"',
+        item % b'"\\ud83d"',
+        item % b'{"a":1,"a":2}',
+        item % b"1e999",
+        item % b"",
+        b'{"device_id":"truck-7","speed":1,"speed":2}',
+        b'{"device_id":"","speed":1}',
+        b'{"device_id":"\\u0000","speed":1}',
+    ]
+    good = [item % b"1.10", b'{"device_id":%s,"speed":1}' % (b"7" * 40)]
+    account.put("inbox/items", b"\n".join([good[0], *bad, good[1]]))
+    await work()
+    assert items_in(database_url) == {("price", "a"): 1.1, ("device-id", "7" * 40): {"speed": 1}}
+    assert [line for line, _ in refusals_in(database_url)] == [0, *range(2, len(bad) + 2)]
+    assert account.dead() == []
+
+
 async def test_an_item_never_goes_back(account: Account, database_url: str, work: Any) -> None:
     """A message that comes late or twice doesn't undo what was sent after it."""
     old = account.send({"key": "price", "id": "a", "value": 1})

@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Iterable
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Raw
 
 from ..errors import LivetallyError
 from ..events import NOT_JSON, BadEvent, Event, Rejection, check_one, plainly
-from ..item import ItemId, ItemKey
+from ..item import ItemId, ItemKey, ItemVersion
 from ..items import check_item
 from .lines import MAX_LINE_BYTES
 
@@ -37,7 +36,7 @@ class _Item(msgspec.Struct, forbid_unknown_fields=True):
     key: ItemKey
     id: ItemId
     value: Raw
-    version: Annotated[int, Meta(ge=0)] | None = None
+    version: ItemVersion | None = None
 
 
 _item = msgspec.json.Decoder(_Item)
@@ -90,11 +89,12 @@ def _put(text: bytes, number: int) -> Put | None:
             item = _item.decode(text)
         except msgspec.ValidationError as error:
             raise BadEvent("invalid_item", plainly(str(error))) from None
-        return _checked(Put(item.key, item.id, item.value, number, item.version))
-    return _report(fields, number)
+        _check(bytes(item.value))
+        return Put(item.key, item.id, item.value, number, item.version)
+    return _report(text, fields, number)
 
 
-def _report(fields: dict[str, Raw], number: int) -> Put | None:
+def _report(text: bytes, fields: dict[str, Raw], number: int) -> Put | None:
     """A device's report: its item's value is whatever it says besides its own name."""
     named = {m[1].lower(): field for field in fields if (m := _DEVICE.fullmatch(field))}
     kind = next((kind for kind in _KINDS if kind in named), None)
@@ -104,12 +104,12 @@ def _report(fields: dict[str, Raw], number: int) -> Put | None:
         id = str(_id.decode(fields.pop(named[kind])))
     except msgspec.ValidationError as error:
         raise BadEvent("invalid_item", f"`{named[kind]}`: {error}.") from None
-    return _checked(Put(f"{kind}-id", id, Raw(_encoder.encode(fields)), number))
+    _check(text)  # `fields` doesn't show what is there twice
+    return Put(f"{kind}-id", id, Raw(_encoder.encode(fields)), number)
 
 
-def _checked(put: Put) -> Put:
+def _check(value: bytes) -> None:
     try:
-        check_item(bytes(put.value))
+        check_item(value)
     except LivetallyError as error:
         raise BadEvent("invalid_item", error.message) from None
-    return put
