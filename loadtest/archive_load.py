@@ -2,15 +2,14 @@
 
 Events are counted through the store while two workers archive them to a directory, and are killed
 (SIGKILL) again and again. Then DuckDB compares the archive with the log: every event, every column,
-and none twice. Exits 1 and says what differs if something does.
+and none twice. It is restored into an empty database, whose counts must be the same. Exits 1 and
+says what differs if something does.
 """
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -19,16 +18,24 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import duckdb
-import psutil
 import psycopg
+from figures import keep, machine
+from stand import Bench, Stand, Wrong, stand
+from worker import Workers, working
 
-from livetally.database import migrate
 from livetally.events import parse
-from livetally.local import LocalPostgres, LocalRedis
 from livetally.store import Store
 
 COLUMNS = "id, type, subject, session, occurred_at, received_at, slot, seq, properties"
 BATCH = 1_000
+WORKERS = 2
+#: What a restore must bring back.
+COUNTS = {
+    "totals": "SELECT type, subject, slot, n FROM totals ORDER BY 1, 2, 3",
+    "minutes": "SELECT type, subject_key, minute, slot, n FROM minutes ORDER BY 1, 2, 3, 4",
+    "positions": "SELECT slot, seq FROM slots ORDER BY 1",
+    "events": "SELECT count(*), count(DISTINCT id) FROM events",
+}
 
 
 async def count(url: str, events: int) -> AsyncIterator[int]:
@@ -51,19 +58,43 @@ async def count(url: str, events: int) -> AsyncIterator[int]:
     await store.disconnect()
 
 
-def start_worker(environ: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "livetally", "worker", "--archive"]
-    with log.open("ab") as to:
-        return subprocess.Popen(command, env=environ, stderr=to)
+def until_archived(bench: Bench, workers: Workers) -> None:
+    """Wait until every event is in the archive. Raises Wrong if there is no progress any more."""
+    last, least = time.monotonic(), waiting(bench)
+    while left := waiting(bench):
+        workers.turn(1.0)
+        if left < least:
+            last, least = time.monotonic(), left
+        if time.monotonic() - last > 300:
+            raise Wrong(f"{left:,} events are still not archived")
+        time.sleep(0.1)
 
 
-def waiting(url: str) -> int:
+def waiting(bench: Bench) -> int:
     """Events that are not archived yet."""
-    with psycopg.connect(url) as connection:
-        row = connection.execute(
-            "SELECT (SELECT sum(seq) FROM slots) - coalesce((SELECT sum(events) FROM archived), 0)"
-        ).fetchone()
-    return int(row[0] or 0) if row else 0
+    ((n,),) = bench.query(
+        "SELECT ((SELECT coalesce(sum(seq), 0) FROM slots)"
+        " - coalesce((SELECT sum(events) FROM archived), 0))::bigint"
+    )
+    return int(str(n))
+
+
+def compare(bench: Bench, root: Path) -> None:
+    """Raises Wrong unless the archive has every event of the log, whole, and once."""
+    logged = in_postgres(bench.database_url, bench.folder / "log.csv")
+    micro = COLUMNS.replace("occurred_at", "epoch_us(occurred_at)")
+    micro = micro.replace("received_at", "epoch_us(received_at)")
+    stored = f"SELECT {micro} FROM read_parquet('{root}/project=*/**/*.parquet', "
+    stored += "hive_partitioning=false)"
+    twice = "SELECT slot, seq"
+    for what, query in (
+        ("only in Postgres", f"SELECT * FROM {logged} EXCEPT ALL {stored}"),
+        ("only in the archive", f"{stored} EXCEPT ALL SELECT * FROM {logged}"),
+        ("twice in the archive", f"{twice} FROM ({stored}) GROUP BY ALL HAVING count(*) > 1"),
+    ):
+        ((n,),) = duckdb.sql(f"SELECT count(*) FROM ({query})").fetchall()
+        if n:
+            raise Wrong(f"{n:,} events are {what}")
 
 
 def in_postgres(url: str, to: Path) -> str:
@@ -83,77 +114,55 @@ def in_postgres(url: str, to: Path) -> str:
     return f"read_csv('{to}', header=false, columns={columns})"
 
 
-def differences(url: str, root: Path, folder: Path) -> list[str]:
-    """What the archive and Postgres disagree on."""
-    logged = in_postgres(url, folder / "log.csv")
-    micro = COLUMNS.replace("occurred_at", "epoch_us(occurred_at)")
-    micro = micro.replace("received_at", "epoch_us(received_at)")
-    stored = f"SELECT {micro} FROM read_parquet('{root}/project=*/**/*.parquet', "
-    stored += "hive_partitioning=false)"
-    found, twice = [], "SELECT slot, seq"
-    for what, query in (
-        ("only in Postgres", f"SELECT * FROM {logged} EXCEPT ALL {stored}"),
-        ("only in the archive", f"{stored} EXCEPT ALL SELECT * FROM {logged}"),
-        ("twice in the archive", f"{twice} FROM ({stored}) GROUP BY ALL HAVING count(*) > 1"),
-    ):
-        ((n,),) = duckdb.sql(f"SELECT count(*) FROM ({query})").fetchall()
-        if n:
-            found.append(f"{n:,} events are {what}")
-    return found
-
-
-async def run(events: int, kills: int, seed: int) -> int:
-    chance = random.Random(seed)
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="livetally-load-")))
-        postgres = stack.enter_context(LocalPostgres(folder / "postgres"))
-        redis = stack.enter_context(LocalRedis(folder / "redis"))
-        url, root = postgres.dsn(), folder / "archive"
-        root.mkdir()
-        await migrate(url)
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("INSERT INTO projects (name) VALUES ('load')")
+def restored(here: Stand, bench: Bench, root: Path) -> float:
+    """Restore the archive into an empty database; how long that took. Raises Wrong if its counts
+    are others."""
+    with here.database() as empty:
         environ = os.environ | {
-            "LIVETALLY_DATABASE_URL": url,
-            "LIVETALLY_REDIS_URL": redis.url,
-            "LIVETALLY_ARCHIVE_URL": str(root),
-            "LIVETALLY_ARCHIVE_INTERVAL_S": "1",
-            "LIVETALLY_PORT": "0",
+            "LIVETALLY_DATABASE_URL": empty.database_url,
+            "LIVETALLY_REDIS_URL": empty.redis_url,
         }
-        workers = [start_worker(environ, folder / f"worker-{n}.log") for n in range(2)]
-        stack.callback(lambda: [(each.kill(), each.wait()) for each in workers])
-        most_bytes, killed, started = 0, 0, time.monotonic()
-
-        def turn(done: float) -> None:
-            nonlocal most_bytes, killed
-            for each in workers:
-                with contextlib.suppress(psutil.Error):
-                    most_bytes = max(most_bytes, psutil.Process(each.pid).memory_info().rss)
-            if killed < kills * done and chance.random() < 0.5:
-                n = chance.randrange(2)
-                workers[n].kill()
-                workers[n].wait()
-                workers[n] = start_worker(environ, folder / f"worker-{n}.log")
-                killed += 1
-
-        async for so_far in count(url, events):
-            turn(so_far / events)
-        while left := waiting(url):
-            turn(1.0)
-            if time.monotonic() - started > 3600:
-                print(f"{left:,} events are still not archived", file=sys.stderr)
-                return 1
-            await asyncio.sleep(chance.uniform(0.05, 1.0))
+        started = time.monotonic()
+        command = [sys.executable, "-m", "livetally", "restore", str(root)]
+        subprocess.run(command, env=environ, check=True, stderr=subprocess.DEVNULL)
         took = time.monotonic() - started
-        found = differences(url, root, folder)
-        size = sum(each.stat().st_size for each in root.rglob("*.parquet"))
-        print(
-            f"{events:,} events, {killed} kills: {took:.0f} s with counting them"
-            f" ({events / took:,.0f}/s), {size / events:.1f} bytes an event,"
-            f" a worker's memory {most_bytes / 2**20:.0f} MiB at most"
-        )
-        print("\n".join(found) or "the archive equals Postgres")
-        return 1 if found else 0
+        for what, query in COUNTS.items():
+            if empty.query(query) != bench.query(query):
+                raise Wrong(f"after a restore {what} are others")
+    return took
+
+
+async def archive(bench: Bench, root: Path, workers: Workers, events: int) -> float:
+    """Count events while they are archived; how long it took until all of them were."""
+    started = time.monotonic()
+    async for so_far in count(bench.database_url, events):
+        workers.turn(so_far / events)
+    until_archived(bench, workers)
+    return time.monotonic() - started
+
+
+def run(here: Stand, bench: Bench, arguments: argparse.Namespace) -> None:
+    events, on, root = arguments.events, machine(), bench.folder / "archive"
+    root.mkdir()
+    settings = {"LIVETALLY_ARCHIVE_URL": str(root), "LIVETALLY_ARCHIVE_INTERVAL_S": "1"}
+    with working(
+        bench, WORKERS, arguments.kills, arguments.seed, "--archive", **settings
+    ) as workers:
+        took = asyncio.run(archive(bench, root, workers, events))
+    bench.check(events)
+    compare(bench, root)
+    size = sum(each.stat().st_size for each in root.rglob("*.parquet"))
+    took_back = restored(here, bench, root)
+    facts = {
+        "events, each in the archive once, equal to Postgres in every column": events,
+        "workers": WORKERS,
+        "kills (-9)": workers.killed,
+        "counted and archived, events/s": events / took,
+        "bytes an event in the archive": size / events,
+        "largest size of a worker, MiB": workers.peak_mib,
+        "restored into an empty database, with equal counts, events/s": events / took_back,
+    }
+    keep(arguments.results, "archive", "make archive-load", on, facts)
 
 
 def main() -> int:
@@ -161,8 +170,18 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--results", default="", help="folder for archive.md and archive.json")
     arguments = parser.parse_args()
-    return asyncio.run(run(arguments.events, arguments.kills, arguments.seed))
+    with tempfile.TemporaryDirectory(prefix="livetally-load-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # Postgres may be another user's
+        with stand(folder) as here, here.database() as bench:
+            try:
+                run(here, bench, arguments)
+            except Wrong as wrong:
+                print(f"WRONG: {wrong}", file=sys.stderr)
+                return 1
+    return 0
 
 
 if __name__ == "__main__":

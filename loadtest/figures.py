@@ -5,7 +5,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,6 +79,22 @@ class Figures:
         )
 
 
+def keep(folder: str, name: str, command: str, on: str, facts: Mapping[str, float]) -> None:
+    """Print what a run came to, and write it to NAME.json and NAME.md if a folder is named."""
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    rows = [f"| {what} | {_show(value)} |" for what, value in facts.items()]
+    page = "\n".join(
+        [f"The last run of `{command}`, {at}: {on}.", "", "| | |", "|---|--:|", *rows, ""]
+    )
+    print(page)
+    if folder:
+        to = Path(folder)
+        to.mkdir(exist_ok=True)
+        document = {"at": at, "command": command, "machine": on, "figures": facts}
+        (to / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+        (to / f"{name}.md").write_text(page)
+
+
 def machine() -> str:
     return (
         f"{os.cpu_count()} shared cores ({platform.system()} {platform.machine()}), client,"
@@ -90,7 +106,7 @@ def machine() -> str:
 def _show(value: float) -> str:
     return (
         f"{value:,.0f}"
-        if abs(value) >= 100
+        if abs(value) >= 100 or isinstance(value, int)
         else f"{value:.2f}"
         if abs(value) < 10
         else f"{value:.1f}"

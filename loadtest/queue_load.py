@@ -1,44 +1,42 @@
-"""A million events through SQS messages and S3 objects, while workers are killed at random.
+"""A million events through SQS messages and S3 objects into the archive, workers killed at random.
 
     make queue-load                                    1,000,000 events, 2 workers
     make queue-load ARGS="--events 50000 --kills 3"
     make queue-load ARGS="--object-mb 1000"            one object of a gigabyte: how much memory?
 
 Half of the events come in messages of 1,000 with ids of their own, each message sent twice; half in
-objects of 50,000 lines without ids, each told of twice. Among them are bad messages and bad lines.
-At the end the totals must be the number of distinct events, and the dead letters the bad messages:
-else this ends with status 1, and no figure is worth anything.
+objects of 20,000 lines without ids, each told of twice. Among them are bad messages and bad lines.
+At the end the totals must be the number of distinct events, the archive must equal Postgres, and
+the dead letters the bad messages: else this ends with status 1, and no figure is worth anything.
 """
 
 import argparse
-import contextlib
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
-import psutil
+from archive_load import compare, until_archived
 from botocore.config import Config
+from figures import keep, machine
 from stand import Bench, Wrong, free_port, stand
+from worker import Workers, working
 
 from livetally.local_aws import LocalAws
 
 PROJECT = "bench"
+BUCKET = "livetally"
 SUBJECTS = ("red", "blue", "green", "yellow")
 EVENTS_A_MESSAGE = 1_000
-LINES_AN_OBJECT = 50_000
+LINES_AN_OBJECT = 20_000
 BAD_LINES_AN_OBJECT = 3
 BAD_MESSAGES = 20
 VISIBILITY_S = 10
-#: A message survives so many deaths of its worker; a bad one comes as often, for a minute.
-RECEIVES = 6
 #: A fat line: properties near their limit make a gigabyte of 100,000 events.
 PADDING = "x" * 10_000
 
@@ -46,15 +44,16 @@ PADDING = "x" * 10_000
 class Aws:
     """Moto's server, set up by `livetally aws-setup`."""
 
-    def __init__(self, server: LocalAws) -> None:
-        self.environ = {
+    def __init__(self, server: LocalAws, receives: int) -> None:
+        environ = {
             **{k: os.environ[k] for k in ("PATH", "HOME", "PYTHONPATH") if k in os.environ},
             **server.environ,
         }
-        command = [sys.executable, "-m", "livetally", "aws-setup", "--bucket", "livetally"]
-        command += ["--visibility-s", str(VISIBILITY_S), "--receives", str(RECEIVES)]
-        made = subprocess.run(command, env=self.environ, check=True, text=True, capture_output=True)
-        self.settings = dict(line.split("=", 1) for line in made.stdout.split())
+        command = [sys.executable, "-m", "livetally", "aws-setup", "--bucket", BUCKET]
+        command += ["--visibility-s", str(VISIBILITY_S), "--receives", str(receives)]
+        made = subprocess.run(command, env=environ, check=True, text=True, capture_output=True)
+        told = dict(line.split("=", 1) for line in made.stdout.split())
+        self.settings = {**server.environ, **told, "LIVETALLY_QUEUE_PROJECT": PROJECT}
         options: dict[str, Any] = {
             "endpoint_url": server.url,
             "region_name": "us-east-1",
@@ -75,8 +74,8 @@ class Aws:
 
     def put(self, key: str, body: bytes) -> None:
         """Store an object, of which the bucket tells, and tell of it once more."""
-        etag = self.s3.put_object(Bucket="livetally", Key=key, Body=body)["ETag"].strip('"')
-        s3 = {"bucket": {"name": "livetally"}, "object": {"key": key, "eTag": etag}}
+        etag = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)["ETag"].strip('"')
+        s3 = {"bucket": {"name": BUCKET}, "object": {"key": key, "eTag": etag}}
         record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": s3}
         self.send({"Records": [record]})
 
@@ -94,45 +93,16 @@ class Aws:
             found |= {message["MessageId"] for message in batch}
         return found
 
-
-class Worker:
-    """`livetally worker --queue` as a process that may be killed, and its largest size."""
-
-    def __init__(self, bench: Bench, aws: Aws, log: Path) -> None:
-        self._log = log
-        self._environ = {
-            **aws.environ,
-            **aws.settings,
-            "LIVETALLY_DATABASE_URL": bench.database_url,
-            "LIVETALLY_REDIS_URL": bench.redis_url,
-            "LIVETALLY_QUEUE_PROJECT": PROJECT,
-            "LIVETALLY_LOG_LEVEL": "warning",
-            "LIVETALLY_PORT": str(free_port()),
-        }
-        self.peak_bytes = 0
-        self.start()
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "livetally", "worker", "--queue"]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, env=self._environ, stderr=log)
-
-    def look(self) -> None:
-        """Note how large it is; raises Wrong if it has ended by itself."""
-        if self._process.poll() is not None:
-            raise Wrong(f"a worker ended with status {self._process.returncode}: see {self._log}")
-        with contextlib.suppress(psutil.NoSuchProcess):
-            self.peak_bytes = max(
-                self.peak_bytes, psutil.Process(self._process.pid).memory_info().rss
-            )
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(30)
+    def archive(self, to: Path) -> Path:
+        """The archive's objects as files below `to`."""
+        for page in self.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=BUCKET, Prefix="archive/project="
+        ):
+            for found in page["Contents"]:
+                file = to / found["Key"].removeprefix("archive/")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                self.s3.download_file(BUCKET, found["Key"], str(file))
+        return to
 
 
 def main() -> int:
@@ -140,8 +110,10 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--kills", type=int, default=20, help="of workers, at random moments")
+    parser.add_argument("--receives", type=int, default=7, help="then a message is dead")
     parser.add_argument("--object-mb", type=int, help="instead: one object of this size")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--results", default="", help="folder for queue.md, or object.md, and JSON")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="livetally-queue-") as name:
         folder = Path(name)
@@ -152,10 +124,8 @@ def main() -> int:
             LocalAws(free_port(), folder / "aws.log") as server,
         ):
             try:
-                if arguments.object_mb:
-                    one_object(bench, Aws(server), arguments.object_mb)
-                else:
-                    million(bench, Aws(server), arguments)
+                run = one_object if arguments.object_mb else million
+                run(bench, Aws(server, arguments.receives), arguments)
             except Wrong as wrong:
                 print(f"WRONG: {wrong}", file=sys.stderr)
                 return 1
@@ -164,12 +134,18 @@ def main() -> int:
 
 def million(bench: Bench, aws: Aws, arguments: argparse.Namespace) -> None:
     """Fill the queue, have it worked on through kills, and compare."""
-    print(f"{arguments.events:,} events into the queue…", flush=True)
-    distinct, bad, bad_lines = fill(aws, arguments.events)
-    chance = random.Random(arguments.seed)
-    with working(bench, aws, arguments.workers) as workers:
-        seconds = work(bench, aws, workers, distinct, arguments.kills, chance)
-    bench.check(distinct)
+    print(f"{arguments.events:,} events into the queue…", file=sys.stderr, flush=True)
+    on = machine()
+    bad, bad_lines = fill(aws, arguments.events)
+    count, kills = arguments.workers, arguments.kills
+    settings = aws.settings | {"LIVETALLY_ARCHIVE_INTERVAL_S": "1"}
+    with working(
+        bench, count, kills, arguments.seed, "--queue", "--archive", **settings
+    ) as workers:
+        seconds = work(bench, aws, workers, arguments.events)
+        until_archived(bench, workers)
+    bench.check(arguments.events)
+    compare(bench, aws.archive(bench.folder / "archive"))
     dead = aws.dead()
     if dead != bad:
         raise Wrong(f"{len(bad)} messages were bad, but {len(dead)} are dead: {dead ^ bad}")
@@ -177,17 +153,23 @@ def million(bench: Bench, aws: Aws, arguments: argparse.Namespace) -> None:
     # An object that was told of twice has its bad lines on record for both messages.
     if recorded != 2 * bad_lines:
         raise Wrong(f"{2 * bad_lines} bad lines, but {recorded} on record")
-    ((again,),) = bench.query("SELECT count(*) FROM queue_refusals WHERE line = 0")
-    print(
-        f"{distinct:,} events once each, {len(dead)} dead letters, {again} refusals on record;"
-        f" {arguments.kills} kills\n{distinct / seconds:,.0f} events/s ({seconds:.1f} s, kills"
-        f" included; as many again came as duplicates)\n{peak(workers)}"
-    )
+    facts = {
+        "distinct events, each counted once, and once in the archive": arguments.events,
+        "as many again came as duplicates, events": arguments.events,
+        "workers": count,
+        "kills (-9)": workers.killed,
+        "bad messages, each a dead letter": len(dead),
+        "bad lines of objects, each on record": bad_lines,
+        "distinct events/s, kills included": arguments.events / seconds,
+        "largest size of a worker, MiB": workers.peak_mib,
+    }
+    keep(arguments.results, "queue", "make queue-load", on, facts)
 
 
-def fill(aws: Aws, events: int) -> tuple[int, set[str], int]:
-    """All of it; how many distinct events there are, the bad messages, and how many bad lines."""
-    half, bad, bad_lines = events // 2, set(), 0
+def fill(aws: Aws, events: int) -> tuple[set[str], int]:
+    """All of it; the bad messages, which take longest to die, and how many bad lines there are."""
+    bad = {aws.send(f"bad {n}") for n in range(BAD_MESSAGES)}
+    half, bad_lines = events // 2, 0
     for start in range(0, half, EVENTS_A_MESSAGE):
         numbers = range(start, min(start + EVENTS_A_MESSAGE, half))
         aws.send([event(n) | {"id": f"m{n}"} for n in numbers], times=2)
@@ -197,43 +179,26 @@ def fill(aws: Aws, events: int) -> tuple[int, set[str], int]:
             lines.insert(len(lines) * n // BAD_LINES_AN_OBJECT, f'{{"type":"click","bad":{n}}}')
         bad_lines += BAD_LINES_AN_OBJECT
         aws.put(f"inbox/{start}.ndjson", "\n".join(lines).encode())
-    for n in range(BAD_MESSAGES):
-        bad.add(aws.send(f"bad {n}"))
-    return events, bad, bad_lines
+    return bad, bad_lines
 
 
 def event(n: int) -> dict[str, str]:
     return {"type": "click", "subject": SUBJECTS[n % len(SUBJECTS)]}
 
 
-def work(
-    bench: Bench,
-    aws: Aws,
-    workers: list[Worker],
-    distinct: int,
-    kills: int,
-    chance: random.Random,
-) -> float:
-    """Kill at random moments, spread over the whole; the seconds until every event was counted."""
-    started = counted_at = time.monotonic()
-    due = sorted(chance.uniform(0.02, 0.95) * distinct for _ in range(kills))
-    count, last, told = 0, started, started
+def work(bench: Bench, aws: Aws, workers: Workers, distinct: int) -> float:
+    """Until the queue is empty; the seconds until every event was counted."""
+    started = counted_at = told = time.monotonic()
+    count = 0
     while (left := aws.left()) or count < distinct:
         if time.monotonic() - told > 10:
             told = time.monotonic()
             print(f"  {count:,} of {distinct:,}; {left} messages", file=sys.stderr, flush=True)
-        for worker in workers:
-            worker.look()
-        before, count = count, counted(bench)
-        if count > before:
-            last = counted_at = time.monotonic()
-        if time.monotonic() - last > 300:
+        if (now := counted(bench)) > count:
+            count, counted_at = now, time.monotonic()
+        if time.monotonic() - counted_at > 300:
             raise Wrong(f"no progress at {count:,} of {distinct:,}; {left} messages left")
-        while due and count >= due[0]:
-            due.pop(0)
-            victim = chance.choice(workers)
-            victim.kill()
-            victim.start()
+        workers.turn(count / distinct)
         time.sleep(0.2)
     return counted_at - started
 
@@ -243,37 +208,27 @@ def counted(bench: Bench) -> int:
     return int(str(n))
 
 
-def one_object(bench: Bench, aws: Aws, megabytes: int) -> None:
+def one_object(bench: Bench, aws: Aws, arguments: argparse.Namespace) -> None:
     """Stream one large object, and see how large the worker grows."""
-    file, lines = bench.folder / "object.ndjson", 0
+    on, file, lines = machine(), bench.folder / "object.ndjson", 0
     with file.open("w") as to:
-        while to.tell() < megabytes * 1_000_000:
+        while to.tell() < arguments.object_mb * 1_000_000:
             lines += 1
             to.write(json.dumps(event(lines) | {"properties": {"padding": PADDING}}) + "\n")
-    aws.s3.upload_file(str(file), "livetally", "inbox/large.ndjson")
-    print(f"an object of {file.stat().st_size / 1e6:,.0f} MB, {lines:,} lines…", flush=True)
+    size = file.stat().st_size
+    aws.s3.upload_file(str(file), BUCKET, "inbox/large.ndjson")
     file.unlink()
-    with working(bench, aws, 1) as workers:
-        seconds = work(bench, aws, workers, lines, 0, random.Random())
+    with working(bench, 1, 0, arguments.seed, "--queue", **aws.settings) as workers:
+        seconds = work(bench, aws, workers, lines)
     bench.check(lines)
-    print(f"{megabytes / seconds:,.0f} MB/s, {lines / seconds:,.0f} events/s\n{peak(workers)}")
-
-
-def peak(workers: list[Worker]) -> str:
-    largest = max(worker.peak_bytes for worker in workers)
-    return f"a worker's largest size: {largest / 2**20:,.0f} MiB"
-
-
-@contextlib.contextmanager
-def working(bench: Bench, aws: Aws, count: int) -> Iterator[list[Worker]]:
-    workers = [Worker(bench, aws, bench.folder / f"worker-{n}.log") for n in range(count)]
-    try:
-        yield workers
-        for worker in workers:
-            worker.stop()
-    finally:
-        for worker in workers:
-            worker.kill()
+    facts = {
+        "size of the object, MB": size / 1e6,
+        "its lines, each an event counted once": lines,
+        "MB/s": size / 1e6 / seconds,
+        "largest size of the worker, MiB": workers.peak_mib,
+    }
+    command = f'make queue-load ARGS="--object-mb {arguments.object_mb}"'
+    keep(arguments.results, "object", command, on, facts)
 
 
 if __name__ == "__main__":
