@@ -1,13 +1,16 @@
 """Events out by `livetally export`, and an archive back in by `livetally restore`."""
 
 import asyncio
+import contextlib
 import csv
 import io
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +19,13 @@ import pytest
 from archived import files, fill, in_archive, in_postgres
 from conftest import Service, query
 from test_archive import archive_all, worker
-from test_rollup import rolling, today
+from test_rollup import DAY, rolling, today
 
 from livetally.database import migrate
 from livetally.errors import ArchiveUnavailable, Conflict, NotFound
 from livetally.local import LocalPostgres
-from livetally.workers.objects import open_objects
+from livetally.workers.export import Export, Wanted
+from livetally.workers.objects import Objects, open_objects
 from livetally.workers.restore import restore
 
 
@@ -64,8 +68,10 @@ async def half_dropped(database_url: str, root: Path) -> list[tuple[Any, ...]]:
 
 async def test_an_export_has_no_seam(database_url: str, tmp_path: Path) -> None:
     """What was dropped comes from the archive and the rest from the log, each event once and whole,
-    in every format; a project, a type and a time choose."""
+    in every format; a project, a type and a time choose. A day that was dropped is made anew by
+    whoever restores another project: that changes nothing."""
     everything = await half_dropped(database_url, tmp_path)
+    query(database_url, "SELECT livetally_add_day(%s)", (today() - 4 * DAY).date())
     archive = ("--archive", str(tmp_path))
     lines = exported(database_url, *archive).splitlines()
     ids = [json.loads(line)["id"] for line in lines]
@@ -92,6 +98,100 @@ async def test_an_export_has_no_seam(database_url: str, tmp_path: Path) -> None:
     assert chosen == {row[1] for row in everything if row[2] == "a/b=c" and row[6] < noon}
     assert chosen
     assert exported(database_url, *archive, "--project", "other") == b""
+
+
+async def test_what_no_archive_was_named_for_is_told(database_url: str, tmp_path: Path) -> None:
+    """Where days that are asked for were dropped and no archive is named, or an empty one, the rest
+    comes, with since when it is whole, and a status that says so; what is younger is whole."""
+    await half_dropped(database_url, tmp_path)
+    (tmp_path / "empty").mkdir()
+    since = f"{today() - 2 * DAY:%Y-%m-%d}"
+    for archive in ((), ("--archive", str(tmp_path / "empty"))):
+        done = await asyncio.to_thread(livetally, database_url, "export", *archive)
+        assert (done.returncode, len(done.stdout.splitlines())) == (
+            1,
+            len(in_postgres(database_url)),
+        )
+        told = f"livetally: events received before {since} were dropped from the log: --archive "
+        assert done.stderr.decode().startswith(told)
+    assert exported(database_url, "--from", since)
+
+
+class Meanwhile:
+    """A place where something happens before the first object is read."""
+
+    def __init__(self, place: Objects, act: Callable[[], Awaitable[None]]) -> None:
+        self.url, self.temporary, self.put = place.url, place.temporary, place.put
+        self.names, self.close = place.names, place.close
+        self._place, self._act = place, act
+        self.acted = False
+
+    async def get(self, name: str, file: Path) -> None:
+        if name.endswith(".parquet") and not self.acted:
+            self.acted = True
+            await self._act()
+        await self._place.get(name, file)
+
+
+async def test_a_day_that_goes_while_an_export_runs(database_url: str, tmp_path: Path) -> None:
+    """Events that were in the log only when an export began, and are archived and dropped before it
+    has come to them, are in it, once."""
+    fill(database_url, 900, hours=60, kinds=2)
+    everything = {*in_postgres(database_url)}
+    kept = {"archive_url": str(tmp_path)}
+    async with worker(database_url, tmp_path) as archive:
+        await archive_all(archive)
+        async with rolling(database_url, retention_days=3, **kept) as rollup:
+            while await rollup.retire_day():
+                pass
+        fill(database_url, 960, since=900, hours=720, kinds=2)  # over the last 45 hours of those 60
+        everything |= {*in_postgres(database_url)}
+
+        async def archive_and_drop() -> None:
+            await archive_all(archive)
+            async with rolling(database_url, retention_days=2, **kept) as rollup:
+                while await rollup.retire_day():
+                    pass
+
+        place = Meanwhile(open_objects(str(tmp_path)), archive_and_drop)
+        export = Export(database_url, place, Wanted(today() - 9 * DAY, today()))
+        found = [row async for rows in export.rows() for row in rows]
+    assert place.acted
+    assert len(found) == len(everything)
+    assert set(found) == everything
+
+
+def on_a_terminal(database_url: str, *arguments: str) -> str:
+    """What a command writes to a terminal."""
+    ours, theirs = pty.openpty()
+    environ = os.environ | {
+        "LIVETALLY_DATABASE_URL": database_url,
+        "LIVETALLY_REDIS_URL": "redis://unused",
+        "TERM": "xterm",
+    }
+    running = subprocess.Popen(
+        [sys.executable, "-m", "livetally", *arguments], env=environ, stderr=theirs
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # as a terminal's end is told
+        while part := os.read(ours, 65536):
+            said += part
+    os.close(ours)
+    assert running.wait(30) == 0
+    return said.decode()
+
+
+async def test_progress_is_shown(database_url: str, empty_url: str, tmp_path: Path) -> None:
+    """On a terminal, export and restore show how far they are."""
+    fill(database_url, 700, kinds=2)
+    async with worker(database_url, tmp_path) as archive:
+        await archive_all(archive)
+    file = str(tmp_path / "all.csv")
+    said = await asyncio.to_thread(on_a_terminal, database_url, "export", "--output", file)
+    assert re.search(r"exporting.*700/700", said, re.DOTALL)
+    said = await asyncio.to_thread(on_a_terminal, empty_url, "restore", str(tmp_path))
+    assert re.search(r"restoring.*700/700", said, re.DOTALL)
 
 
 def _iso(microseconds: float) -> str:

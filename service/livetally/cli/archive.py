@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +63,16 @@ def _moment(text: str) -> datetime:
 
 def _export(arguments: argparse.Namespace) -> int:
     with plainly_refused():
-        asyncio.run(_export_all(arguments))
-    return 0
+        since = asyncio.run(_export_all(arguments))
+    if since is None:
+        return 0
+    say = "events received before %s were dropped from the log: --archive names where they are"
+    print(f"livetally: {say % since}", file=sys.stderr)
+    return 1
 
 
-async def _export_all(arguments: argparse.Namespace) -> None:
+async def _export_all(arguments: argparse.Namespace) -> date | None:
+    """Since when it is whole, if older events are nowhere to be found."""
     from ..config import Config
     from ..database import schema_is_current
     from ..workers import formats
@@ -100,6 +105,7 @@ async def _export_all(arguments: argparse.Namespace) -> None:
             await _into(
                 arguments.output, lambda file: write(file, pages()), whole=chosen == "parquet"
             )
+        return await export.whole_since()
     finally:
         if objects is not None:
             await objects.close()

@@ -15,6 +15,17 @@ WHERE e.received_at >= $1 AND e.received_at < $2
   AND ($3::text IS NULL OR p.name = $3) AND ($4::text IS NULL OR e.type = $4)
 ORDER BY e.project, e.type, e.slot, e.seq;
 
+-- name: export_projects
+-- Of which projects the log has events that were received from $1 until $2.
+SELECT p.name FROM projects AS p WHERE EXISTS (
+    SELECT FROM events AS e WHERE e.project = p.id AND e.received_at >= $1 AND e.received_at < $2);
+
+-- name: export_dropped
+-- Whether events of project $1 (null: of any) were dropped from the log.
+SELECT EXISTS (
+    SELECT FROM forgotten AS f JOIN projects AS p ON p.id = f.project
+    WHERE $1::text IS NULL OR p.name = $1) AS dropped;
+
 -- name: export_count
 -- How many there are, by what was counted.
 SELECT coalesce(sum(h.n), 0)::bigint AS events

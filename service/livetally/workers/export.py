@@ -1,7 +1,8 @@
 """Events of any time, from the log and from the archive, each once and with no seam.
 
-A day is in the log, whole, or it was dropped, and then the archive has it whole: each day comes
+A project's day is in the log, whole, or it was dropped, and then the archive has it whole: it comes
 from one of them. That of the log is locked before it is read, so that it isn't dropped meanwhile.
+(A day that was dropped may be there again, with what was restored of another project.)
 """
 
 import tempfile
@@ -45,6 +46,9 @@ class Export:
         self._objects = objects
         self._wanted = wanted
         self._archived: dict[date, list[Entry]] = {}
+        self._has_archive = False
+        #: the days that were in the log when the archive was last looked through
+        self._logged: set[date] = set()
 
     async def count(self) -> int:
         """About how many events there are: of whole minutes, as they were counted."""
@@ -58,21 +62,33 @@ class Export:
 
     async def rows(self) -> AsyncIterator[list[Row]]:
         """The events, page by page: day by day, and within a day by project, type and position."""
+        async with await connect(self._url, application="livetally export") as connection:
+            self._logged = await _logged(connection)
+            await self._list()
+            first, last = self._wanted.start.astimezone(UTC), self._wanted.end.astimezone(UTC)
+            for day in sorted(self._logged | self._archived.keys()):
+                if first.date() <= day <= last.date():
+                    async for rows in self._day(connection, day):
+                        yield rows
+
+    async def whole_since(self) -> date | None:
+        """Where earlier events that are wanted were dropped, and no archive has them: the log's
+        first day."""
+        async with await connect(self._url, application="livetally export") as connection:
+            cursor = await connection.execute(sql.query("export_dropped"), (self._wanted.project,))
+            dropped = (await cursor.fetchall())[0]["dropped"]
+            first = min(await _logged(connection))
+        asked = self._wanted.start.astimezone(UTC).date() < first
+        return first if dropped and asked and not self._has_archive else None
+
+    async def _list(self) -> None:
+        """Find what the archive has of the wanted events."""
+        self._archived.clear()
         if self._objects is not None:
             async for entry in entries(self._objects, self._wanted.project):
+                self._has_archive = True
                 if self._wants(entry):
                     self._archived.setdefault(entry.hour.date(), []).append(entry)
-        async with await connect(self._url, application="livetally export") as connection:
-            for day in await self._days(connection):
-                async for rows in self._day(connection, day):
-                    yield rows
-
-    async def _days(self, connection: AsyncConnection[DictRow]) -> list[date]:
-        cursor = await connection.execute(sql.query("export_days"))
-        logged = {row["day"] for row in await cursor.fetchall()}
-        first, last = self._wanted.start.astimezone(UTC), self._wanted.end.astimezone(UTC)
-        found = logged | self._archived.keys()
-        return sorted(day for day in found if first.date() <= day <= last.date())
 
     async def _day(
         self, connection: AsyncConnection[DictRow], day: date
@@ -91,13 +107,16 @@ class Export:
         ):
             await cursor.execute(sql.query("export_day"), asked, binary=True)
             # It holds its lock now: what is there stays, what is not is not read.
-            if await _is_logged(connection, day):
-                while rows := await cursor.fetchmany(_PAGE):
-                    yield rows
-                return
-        for entry in sorted(self._archived.get(day, ()), key=lambda entry: entry.object):
-            async for rows in self._part(entry):
+            there = await _projects(connection, begin)
+            while rows := await cursor.fetchmany(_PAGE):
                 yield rows
+        if day in self._logged - await _logged(connection):  # it was dropped since we began
+            self._logged = await _logged(connection)
+            await self._list()
+        for entry in sorted(self._archived.get(day, ()), key=lambda entry: entry.object):
+            if entry.project not in there:
+                async for rows in self._part(entry):
+                    yield rows
 
     def _wants(self, entry: Entry) -> bool:
         wanted = self._wanted
@@ -117,9 +136,14 @@ class Export:
                 yield [(entry.project, *row) for row in rows if first <= row[_RECEIVED_AT] < last]
 
 
-async def _is_logged(connection: AsyncConnection[DictRow], day: date) -> bool:
+async def _projects(connection: AsyncConnection[DictRow], day: datetime) -> set[str]:
+    cursor = await connection.execute(sql.query("export_projects"), (day, day + _DAY))
+    return {row["name"] for row in await cursor.fetchall()}
+
+
+async def _logged(connection: AsyncConnection[DictRow]) -> set[date]:
     cursor = await connection.execute(sql.query("export_days"))
-    return day in {row["day"] for row in await cursor.fetchall()}
+    return {row["day"] for row in await cursor.fetchall()}
 
 
 def _microseconds(moment: datetime) -> int:
