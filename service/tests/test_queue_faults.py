@@ -172,6 +172,54 @@ async def test_a_cut_object_is_read_on(
     assert account.dead() == []
 
 
+def s3_refusing(code: str, status: int) -> Callable[[web.Request], web.Response]:
+    """Answers as S3 refuses."""
+    text = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+    return lambda request: web.Response(status=status, text=text, content_type="application/xml")
+
+
+S3_FAULTS: dict[str, Spoil] = {
+    "unreachable": lambda request: BREAK,
+    "throttled": s3_refusing("SlowDown", 503),
+    "clock_skew": s3_refusing("RequestTimeTooSkewed", 403),
+    "credentials": s3_refusing("ExpiredToken", 400),
+}
+
+
+@pytest.mark.parametrize("cause", S3_FAULTS)
+async def test_a_store_that_can_not_be_asked(
+    gate: Gate,
+    account: Account,
+    database_url: str,
+    redis_url: str,
+    demo_keys: object,
+    caplog: pytest.LogCaptureFixture,
+    cause: str,
+) -> None:
+    """While S3 is away or unwilling an object waits in hand, other messages are counted, the cause
+    is counted and logged once; when it ends the object is read without anybody's help."""
+    gate.spoil = lambda request: S3_FAULTS[cause](request) if _is_object(request) else None
+    async with working(account, database_url, redis_url) as url:
+        account.put("inbox/a", ndjson([RED] * 3))
+        account.send(RED)
+
+        async def failing() -> bool:
+            return (await failures(url)).get(f"s3 {cause}", 0) >= 2
+
+        await until(failing, 30)
+        await until(lambda: totals_in(database_url).get("") == 1, 30)
+        gate.spoil = lambda request: None
+        await account.until_empty()
+    told = [r for r in caplog.records if f"from byte 0 ({cause})" in r.getMessage()]
+    assert len([r for r in told if r.levelname == "WARNING"]) == 1
+    assert totals_in(database_url)[""] == 4
+    assert account.dead() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "cause"),
+    [("AccessDenied", 403, "access_denied"), ("NoSuchBucket", 404, "missing")],
+)
 async def test_an_object_that_may_not_be_read(
     gate: Gate,
     account: Account,
@@ -179,24 +227,27 @@ async def test_an_object_that_may_not_be_read(
     redis_url: str,
     demo_keys: object,
     monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    status: int,
+    cause: str,
 ) -> None:
     """Denied, an object's message waits its turn without holding up others; once it is allowed it
-    is counted."""
-    denied = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+    is counted. So it is where there is no such bucket (yet)."""
+    denied = s3_refusing(code, status)
     monkeypatch.setattr(queue, "delay_s", lambda receives, patient: 1 if patient else 0)
 
     def deny_once(request: web.Request) -> web.Response | None:
         if not _is_object(request):
             return None
         gate.spoil = lambda request: None
-        return web.Response(status=403, text=denied, content_type="application/xml")
+        return denied(request)
 
     gate.spoil = deny_once
     account.put("inbox/a", ndjson([RED, RED]))
     account.send(RED)
     async with working(account, database_url, redis_url) as url:
         await account.until_empty()
-        assert (await failures(url))["s3 access_denied"] == 1
+        assert (await failures(url))[f"s3 {cause}"] == 1
     assert totals_in(database_url)[""] == 3
     assert account.dead() == []
 
@@ -275,6 +326,56 @@ async def test_a_stopped_worker_gives_back(
     async with working(account, database_url, redis_url):
         await account.until_empty()
     assert totals_in(database_url)[""] == 1
+
+
+def _calls(name: str) -> Callable[[web.Request], bool]:
+    return lambda request: request.headers.get("X-Amz-Target", "").endswith(name)
+
+
+#: Where a worker dies, and whether something must be committed by then.
+STEPS: dict[str, tuple[Callable[[web.Request], bool], bool]] = {
+    "before an object": (_is_object, False),
+    "within an object": (lambda request: _is_object(request) and "Range" in request.headers, True),
+    "before letting go": (_calls("ChangeMessageVisibilityBatch"), False),
+    "before deleting": (_calls("DeleteMessageBatch"), True),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_worker_killed_at_a_step(
+    gate: Gate, account: Account, database_url: str, spawn: Callable[..., Process], step: str
+) -> None:
+    """kill -9 before or between the commits of an object, between a refusal's record and letting go
+    of the message, between commit and delete: the next worker goes on, and every event counts
+    once."""
+    account = await asyncio.to_thread(
+        make_account, account.server, step.replace(" ", "-"), visibility_s=2, receives=4
+    )
+    key = (await make_keys(database_url))[Role.WRITE]
+    account.put("inbox/a", ndjson([RED] * 5_000))
+    account.send([RED] * 10, api_key=key)
+    bad = account.send("bad")
+    gate.cut_at = 100_000 if step == "within an object" else None
+    is_there, committed = STEPS[step]
+    dead = asyncio.Event()
+
+    def die(request: web.Request) -> web.Response | None:
+        if not is_there(request) or (committed and not totals_in(database_url)):
+            return None
+        gate.spoil = lambda request: None
+        worker.kill()
+        dead.set()
+        return BREAK
+
+    gate.spoil = die
+    settings = account.settings | {"AWS_ENDPOINT_URL": gate.url}
+    worker = spawn("--queue", command="worker", **settings)
+    await until(dead.is_set, 60, worker.log.read_text)
+    worker.restart()
+    await account.until_empty(90)
+    assert totals_in(database_url)[""] == 5_010
+    check_counts(database_url)
+    assert [each["MessageId"] for each in account.dead()] == [bad]
 
 
 async def test_two_workers_killed_at_random(
