@@ -192,11 +192,12 @@ def test_state_would_be_noticed() -> None:
 
 
 def test_every_metric_has_help() -> None:
-    """Whoever reads /metrics is told what each number is; names begin alike."""
+    """Whoever reads /metrics is told what each number is; names begin alike, or as Prometheus has
+    them of every process."""
     text = Metrics().render().decode()
     helps = dict(re.findall(r"^# HELP (\S+) ?(.*)$", text, re.MULTILINE))
     assert helps
-    assert all(name.startswith("livetally_") for name in helps)
+    assert all(name.startswith(("livetally_", "process_")) for name in helps)
     assert all(helps.values())
 
 
