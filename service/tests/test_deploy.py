@@ -197,6 +197,80 @@ def test_every_knob_is_explained() -> None:
             assert settings[name] == knobs[name], name
 
 
+def services() -> dict[str, Any]:
+    """docker-compose.yml's, of every profile."""
+    stack = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+    found: dict[str, Any] = stack["services"]
+    return found
+
+
+@pytest.mark.parametrize("name", services())
+def test_every_container_is_locked_down(name: str) -> None:
+    """Also those of profiles that no test can start, and of services that somebody adds: read-only,
+    without rights or root, within limits, restarted, looked after, and not published."""
+    service = services()[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["init"] is True
+    assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+    # The image of ours has a user of its own (the stack's test asks it).
+    ours = service["image"] == "${LIVETALLY_IMAGE:-livetally:latest}"
+    assert ours or re.fullmatch(r"[1-9]\d*:\d+", service["user"])
+    assert bool(service.get("ports")) == (name == "proxy")
+    if service["restart"] == "no":
+        assert "deploy" not in service
+    else:
+        assert service["restart"] == "unless-stopped"
+        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+        assert ours or "healthcheck" in service
+    for each in service.get("volumes", []):
+        source, _, options = each.partition(":")
+        assert not source.startswith("/"), each
+        # Files of the checkout are only read; secrets are written by who makes them.
+        maker = name in ("secrets", "load-keys")
+        assert options.endswith(":ro") or source.endswith("-data") or maker, each
+
+
+def test_only_the_proxy_has_a_way_outside() -> None:
+    """One port, on this machine only; every other network leads nowhere."""
+    stack = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+    assert stack["services"]["proxy"]["ports"] == ["127.0.0.1:${LIVETALLY_HTTP_PORT:-8080}:8080"]
+    outside = {name for name, each in stack["networks"].items() if not each.get("internal")}
+    assert outside == {"edge"}
+    on = {n for n, each in stack["services"].items() if "edge" in each.get("networks", [])}
+    assert on == {"proxy"}
+
+
+def test_passwords_are_made_once(tmp_path: Path) -> None:
+    """Long, all different, and kept; what they are written into is of the newest version."""
+    whose = ("owner", "service", "redis", "grafana")
+    for name in whose:
+        (tmp_path / name).mkdir()
+
+    def make() -> dict[str, str]:
+        subprocess.run(["sh", DEPLOY / "make-secrets", tmp_path], check=True)
+        files = (file for file in tmp_path.rglob("*") if file.is_file())
+        return {str(file.relative_to(tmp_path)): file.read_text("utf-8") for file in files}
+
+    first = make()
+    passwords = {first[f"{name}/password"].strip() for name in whose}
+    assert len(passwords) == 4
+    assert {len(each) for each in passwords} == {32}
+    for part, used_in in (("owner", "database_url"), ("service", "database_url")):
+        assert f":{first[f'{part}/password'].strip()}@postgres:" in first[f"{part}/{used_in}"]
+    secret = first["redis/password"].strip()
+    assert f":{secret}@redis:" in first["service/redis_url"]
+    assert f"requirepass {secret}\n" in first["redis/redis.conf"]
+    (tmp_path / "redis" / "redis.conf").write_text("an older version's", "utf-8")
+    (tmp_path / "grafana" / "password").write_text("", "utf-8")  # the machine went down just then
+    second = make()
+    assert second.keys() == first.keys()
+    changed = {name for name in first if first[name] != second[name]}
+    assert changed == {"grafana/password"}
+
+
 def test_nothing_secret_can_enter_an_image() -> None:
     """The build sees only what is named; and what is named holds no keys or passwords."""
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
