@@ -1,10 +1,14 @@
 # frozen_string_literal: true
 
 project = input("project")
-# Keys are symbols from inspec.yml and strings from an input file.
-by_name = ->(given) { given.to_h { |name, expected| [name.to_s, expected.transform_keys(&:to_s)] } }
-services = by_name.call(input("services"))
-once = by_name.call(input("once"))
+# Keys are symbols from inspec.yml and strings from an input file. Of a service that such a file
+# leaves out nothing is expected, and so nothing is well.
+by_name = lambda do |given, names|
+  given = given.to_h { |name, expected| [name.to_s, expected.transform_keys(&:to_s)] }
+  names.to_h { |name| [name, given.fetch(name, {})] }
+end
+services = by_name.call(input("services"), %w[postgres redis service proxy worker aws])
+once = by_name.call(input("once"), %w[secrets migrate aws-setup])
 all = services.merge(once)
 # Where Postgres and Redis can be reached from is livetally-postgres-01's and livetally-redis-01's.
 others = all.except("postgres", "redis")
