@@ -12,7 +12,7 @@ control "livetally-iam-04" do
   { "plan" => /\Arepo:[^*]+:pull_request\z/, "apply" => /\Arepo:[^*]+:environment:#{input("environment")}\z/ }.each do |use, subject|
     describe livetally_role(input("github_role_names")[use]) do
       it { should exist }
-      its("principals") { should include(%r{:oidc-provider/token\.actions\.githubusercontent\.com\z}).and have_attributes(length: 1) }
+      its("trusted") { should include(%r{:oidc-provider/token\.actions\.githubusercontent\.com\z}).and have_attributes(length: 1) }
       its("subjects") { should include(subject).and have_attributes(length: 1) }
       its("audiences") { should eq ["sts.amazonaws.com"] }
       its("max_session_s") { should eq 3600 }

@@ -49,6 +49,10 @@ control "livetally-alb-03" do
     its("idle_timeout_s") { should eq input("idle_timeout_s") }
     its("idle_timeout_s") { should be_a(Integer).and be > 2 * input("ping_interval_s") }
   end
+  describe livetally_task(input("task_definition_arns")["web"]) do
+    it { should exist }
+    its("ping_interval_s") { should eq input("ping_interval_s") }
+  end
 end
 
 control "livetally-alb-04" do

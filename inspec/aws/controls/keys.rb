@@ -17,6 +17,20 @@ control "livetally-kms-01" do
   end
 end
 
+control "livetally-kms-02" do
+  impact 1.0
+  title "Our key is for our account, and for AWS on its behalf"
+  desc "Its policy lets in the account, and services only on a condition that names the account."
+  desc "rationale", "Who may decrypt may read every backup, message and log."
+  desc "fix", "aws_iam_policy_document.key in terraform/kms.tf; terraform apply."
+  tag component: "keys", cis: ["CIS Controls 8: 3.3"], nist: %w[AC-3 AC-6 SC-12]
+  ref "terraform/kms.tf"
+  describe livetally_key(input("kms_key_arn")) do
+    it { should exist }
+    its("strangers") { should eq [] }
+  end
+end
+
 control "livetally-secrets-01" do
   impact 0.9
   title "Passwords are encrypted with our key"

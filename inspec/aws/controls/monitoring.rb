@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
-groups = [*input("log_group_names").values, input("flow_log_group_name"), input("waf_log_group_name")]
+# By name, so that one that isn't given is missed.
+groups = [*input("log_group_names").values_at("web", "worker", "migrate", "exec"), input("flow_log_group_name"), input("waf_log_group_name")]
 alarms = input("alarm_names")
 
 control "livetally-logs-01" do
@@ -59,12 +60,11 @@ control "livetally-alarms-01" do
   desc "fix", "aws_cloudwatch_metric_alarm in modules/monitoring."
   tag component: "monitoring", cis: ["CIS Controls 8: 8.11"], nist: %w[SI-4 IR-4]
   ref "terraform/modules/monitoring"
-  alarms.each_value do |name|
-    describe livetally_alarm(name) do
-      it { should exist }
-      its("actions_enabled") { should eq true }
-      its("alarm_actions") { should eq [input("alarm_topic_arn")] }
-    end
+  describe livetally_alarms(alarms.values) do
+    it { should exist }
+    its("missing") { should eq [] }
+    its("off") { should eq [] }
+    its("alarm_actions") { should eq [[input("alarm_topic_arn")]] }
   end
 end
 

@@ -1,6 +1,8 @@
 # frozen_string_literal: true
 
+subnets = [input("public_subnet_ids"), input("private_subnet_ids"), input("data_subnet_ids")]
 sg = input("security_group_ids")
+region = input("kms_key_arn").split(":")[3]
 
 control "livetally-vpc-01" do
   impact 0.7
@@ -30,10 +32,10 @@ control "livetally-vpc-02" do
   desc "fix", "map_public_ip_on_launch must not be set on aws_subnet in modules/network."
   tag component: "network", cis: ["CIS Controls 8: 12.2"], nist: %w[SC-7]
   ref "terraform/modules/network"
-  (input("public_subnet_ids") + input("private_subnet_ids") + input("data_subnet_ids")).each do |subnet|
-    describe aws_subnet(subnet_id: subnet) do
+  subnets.each do |ids|
+    describe livetally_subnets(ids) do
       it { should exist }
-      it { should_not be_mapping_public_ip_on_launch }
+      its("public_addresses") { should eq [false] }
     end
   end
 end
@@ -46,11 +48,9 @@ control "livetally-vpc-03" do
   desc "fix", "Take the route out of the table NAME-data; terraform apply."
   tag component: "network", cis: ["CIS Controls 8: 12.2"], nist: %w[SC-7 AC-4]
   ref "terraform/modules/network"
-  input("data_subnet_ids").each do |subnet|
-    describe livetally_subnet(subnet) do
-      it { should exist }
-      its("ways_out") { should eq [] }
-    end
+  describe livetally_subnets(input("data_subnet_ids")) do
+    it { should exist }
+    its("ways_out") { should eq [[]] }
   end
 end
 
@@ -63,11 +63,9 @@ control "livetally-vpc-04" do
   tag component: "network", cis: ["CIS Controls 8: 12.2"], nist: %w[SC-7]
   ref "terraform/modules/network"
   ways_out = { "none" => [], "one" => ["0.0.0.0/0 by nat"], "per_zone" => ["0.0.0.0/0 by nat"] }
-  input("private_subnet_ids").each do |subnet|
-    describe livetally_subnet(subnet) do
-      it { should exist }
-      its("ways_out") { should eq ways_out.fetch(input("nat")) }
-    end
+  describe livetally_subnets(input("private_subnet_ids")) do
+    it { should exist }
+    its("ways_out") { should eq [ways_out.fetch(input("nat"))] }
   end
 end
 
@@ -79,13 +77,26 @@ control "livetally-vpc-05" do
   desc "fix", "Subnets can't move: give terraform other zones and let it make new ones."
   tag component: "network", cis: ["CIS Controls 8: 11.1"], nist: %w[CP-9 CP-10]
   ref "terraform/modules/network"
-  %w[public private data].each do |kind|
-    subnets = input("#{kind}_subnet_ids")
-    describe "#{kind} subnets" do
-      subject { subnets.map { |subnet| livetally_subnet(subnet).zone }.compact.uniq.length }
-      it { should be >= 2 }
-      it { should eq subnets.length }
+  subnets.each do |ids|
+    describe livetally_subnets(ids) do
+      it { should exist }
+      its("zones") { should be_a(Integer).and be >= 2 }
+      its("zones") { should eq ids.length }
     end
+  end
+end
+
+control "livetally-vpc-06" do
+  impact 0.6
+  title "A zone that fails takes nobody else's way out with it"
+  desc "There are NAT gateways as declared: none, one, or one in every zone; prod must declare the last or none."
+  desc "rationale", "Tasks that can't reach AWS can't start, and the others have just lost a zone."
+  desc "fix", "terraform apply (aws_nat_gateway in modules/network)."
+  tag component: "network", cis: ["CIS Controls 8: 11.1"], nist: %w[CP-10 SC-5]
+  ref "terraform/modules/network"
+  describe livetally_nat(input("vpc_id")) do
+    it { should exist }
+    its("zones") { should eq({ "none" => 0, "one" => 1, "per_zone" => input("public_subnet_ids").length }.fetch(input("nat"))) }
   end
 end
 
@@ -112,7 +123,7 @@ control "livetally-sg-02" do
   desc "fix", "Remove the rule that terraform plan shows as drift; terraform apply."
   tag component: "network", cis: ["CIS AWS 3.0.0: 5.2"], nist: %w[SC-7 AC-4]
   ref "terraform/modules/network"
-  world = { true => ["tcp 443 prefix-list"], false => ["tcp 443 0.0.0.0/0", "tcp 80 0.0.0.0/0"] }
+  world = { true => ["tcp 443 com.amazonaws.global.cloudfront.origin-facing"], false => ["tcp 443 0.0.0.0/0", "tcp 80 0.0.0.0/0"] }
   describe livetally_security_group(group_id: sg["alb"]) do
     it { should exist }
     its("inbound") { should eq world.fetch(input("distribution_id") != "") }
@@ -161,5 +172,22 @@ control "livetally-sg-05" do
     it { should exist }
     its("inbound") { should eq ["tcp 6379 #{sg["service"]}"] }
     its("outbound") { should eq [] }
+  end
+end
+
+control "livetally-sg-06" do
+  impact 0.8
+  title "Tasks reach Postgres, Redis and AWS only"
+  desc "Four rules let out: 5432, 6379, HTTPS to S3's endpoint, and HTTPS to AWS (by NAT: to anywhere; without: to the endpoints)."
+  desc "rationale", "What got into a task finds no other door."
+  desc "fix", "Remove the rule that terraform plan shows as drift; terraform apply."
+  tag component: "network", cis: ["CIS Controls 8: 13.4"], nist: %w[SC-7 AC-4]
+  ref "terraform/modules/network"
+  to_aws = { "none" => "tcp 443 #{sg["endpoints"]}", "one" => "tcp 443 0.0.0.0/0", "per_zone" => "tcp 443 0.0.0.0/0" }
+  describe livetally_security_group(group_id: sg["service"]) do
+    it { should exist }
+    its("outbound") do
+      should match_array ["tcp 5432 #{sg["database"]}", "tcp 6379 #{sg["cache"]}", "tcp 443 com.amazonaws.#{region}.s3", to_aws.fetch(input("nat"))]
+    end
   end
 end

@@ -50,10 +50,9 @@ control "livetally-sqs-03" do
   desc "fix", "aws_sqs_queue_policy in modules/queue; terraform apply."
   tag component: "queue", cis: ["CIS Controls 8: 3.3"], nist: %w[AC-3 SC-8]
   ref "terraform/modules/queue"
-  {
-    input("queue_url") => ["s3.amazonaws.com from one source", "sns.amazonaws.com from one source"],
-    input("dead_letter_url") => ["sns.amazonaws.com from one source"],
-  }.each do |queue, senders|
+  bucket = "s3.amazonaws.com: sqs:SendMessage from arn:aws:s3:::#{input("bucket_names")["imports"]}"
+  topic = "sns.amazonaws.com: sqs:SendMessage from #{input("queue_topic_arn")}"
+  { input("queue_url") => [bucket, topic], input("dead_letter_url") => [topic] }.each do |queue, senders|
     describe livetally_queue(queue) do
       it { should exist }
       it { should be_tls_only }

@@ -1,8 +1,9 @@
 # frozen_string_literal: true
 
 cluster = input("cluster_name")
-tasks = input("task_definition_arns")
-services = input("service_names")
+# By name, so that one that isn't given is missed.
+tasks = %w[web worker migrate].to_h { |name| [name, input("task_definition_arns")[name]] }
+services = %w[web worker].to_h { |name| [name, input("service_names")[name]] }
 
 control "livetally-ecs-01" do
   impact 0.5
@@ -118,7 +119,7 @@ end
 control "livetally-ecs-07" do
   impact 0.8
   title "A bad deploy takes itself back"
-  desc "The circuit breaker rolls back, and there are never fewer tasks than before."
+  desc "The circuit breaker rolls back, so do two alarms of web's, and there are never fewer tasks than before."
   desc "rationale", "Viewers must not pay for a release that doesn't start."
   desc "fix", "deployment_circuit_breaker and deployment_minimum_healthy_percent in modules/service."
   tag component: "service", cis: ["CIS Controls 8: 4.1"], nist: %w[CM-3 CP-10]
@@ -130,12 +131,16 @@ control "livetally-ecs-07" do
       its("minimum_healthy_percent") { should eq 100 }
     end
   end
+  describe livetally_service(cluster: cluster, service: services["web"]) do
+    it { should exist }
+    its("deployment_alarms") { should eq input("alarm_names").values_at("no-healthy-host", "target-5xx").sort }
+  end
 end
 
 control "livetally-ecs-08" do
   impact 0.7
   title "Tasks have the time to let viewers go"
-  desc "Between SIGTERM and SIGKILL there are as many seconds as declared: more than draining, flushing and answering take."
+  desc "Between SIGTERM and SIGKILL there are as many seconds as declared: more than the task's own draining, flushing and answering take."
   desc "rationale", "A killed task cuts all its websockets at once, and they all come back in the same second."
   desc "fix", "stop_timeout_s and drain_s in terraform/main.tf."
   tag component: "service", cis: ["CIS Controls 8: 4.1"], nist: %w[CP-10 SC-5]
@@ -145,6 +150,10 @@ control "livetally-ecs-08" do
       it { should exist }
       its("stop_timeout_s") { should eq input("stop_timeout_s") }
     end
+  end
+  describe livetally_task(tasks["web"]) do
+    it { should exist }
+    its("drain_s") { should eq input("drain_s") }
   end
   describe "the time to drain, with 17 s to flush and answer" do
     subject { input("stop_timeout_s") - input("drain_s") - 17 }
@@ -185,6 +194,22 @@ control "livetally-ecs-10" do
   end
 end
 
+control "livetally-ecs-11" do
+  impact 0.9
+  title "What runs is what was looked at"
+  desc "Each service runs the revision of its task that Terraform has made, which the other controls are about."
+  desc "rationale", "A revision registered by hand may do anything: none of these checks has seen it."
+  desc "fix", "terraform apply; after a deploy that took itself back, first find out why (terraform/README.md)."
+  tag component: "service", cis: ["CIS Controls 8: 4.1"], nist: %w[CM-2 CM-3 SI-7]
+  ref "terraform/modules/service"
+  services.each do |name, service|
+    describe livetally_service(cluster: cluster, service: service) do
+      it { should exist }
+      its("task_definition") { should eq tasks[name] }
+    end
+  end
+end
+
 control "livetally-ecr-01" do
   impact 0.9
   title "An image is what it was, and is looked through"
@@ -193,10 +218,11 @@ control "livetally-ecr-01" do
   desc "fix", "aws_ecr_repository in modules/service."
   tag component: "service", cis: ["CIS Controls 8: 7.5"], nist: %w[SI-7 RA-5 CM-2]
   ref "terraform/modules/service"
-  describe aws_ecr_repository(repository_name: input("repository_name")) do
+  describe livetally_repository(input("repository_name")) do
     it { should exist }
-    its("image_tag_mutability") { should eq "IMMUTABLE" }
-    its("image_scanning_configuration.scan_on_push") { should eq true }
+    its("tags") { should eq "IMMUTABLE" }
+    its("scanned") { should eq true }
+    its("encryption") { should eq ["KMS", input("kms_key_arn")] }
   end
 end
 
@@ -208,10 +234,10 @@ control "livetally-iam-01" do
   desc "fix", "aws_iam_policy_document.assume in modules/service/roles.tf."
   tag component: "service", cis: ["CIS Controls 8: 5.4"], nist: %w[AC-6 IA-2]
   ref "terraform/modules/service"
-  input("role_names").each_value do |role|
-    describe livetally_role(role) do
+  %w[web worker migrate execution-web execution-worker execution-migrate].each do |role|
+    describe livetally_role(input("role_names")[role]) do
       it { should exist }
-      its("principals") { should eq ["ecs-tasks.amazonaws.com"] }
+      its("trusted") { should eq ["ecs-tasks.amazonaws.com"] }
       its("bound_to_account") { should eq true }
     end
   end
@@ -225,8 +251,8 @@ control "livetally-iam-02" do
   desc "fix", "modules/service/roles.tf; terraform apply."
   tag component: "service", cis: ["CIS AWS 3.0.0: 1.16"], nist: %w[AC-6 AC-3]
   ref "terraform/modules/service"
-  input("role_names").slice("web", "worker", "migrate").each_value do |role|
-    describe livetally_role(role) do
+  %w[web worker migrate].each do |role|
+    describe livetally_role(input("role_names")[role]) do
       it { should exist }
       its("wildcard_actions") { should eq [] }
       its("actions_on_everything") { should eq [] }

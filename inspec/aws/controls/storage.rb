@@ -1,9 +1,10 @@
 # frozen_string_literal: true
 
-ours = input("bucket_names")
+# By name, so that one that isn't given is missed.
+ours = %w[archive imports results].to_h { |name| [name, input("bucket_names")[name]] }
 logs = input("logs_bucket_name")
 # Without CloudFront there is no bucket of pages.
-others = [logs, input("pages_bucket_name")].reject(&:empty?)
+others = [logs] + [input("pages_bucket_name")].reject(&:empty?)
 buckets = ours.values + others
 
 control "livetally-s3-01" do
@@ -112,6 +113,27 @@ control "livetally-s3-06" do
     describe livetally_bucket(bucket) do
       it { should exist }
       its("ownership") { should eq "BucketOwnerEnforced" }
+    end
+  end
+end
+
+control "livetally-s3-07" do
+  impact 0.9
+  title "A bucket's policy lets in whom the bucket is for"
+  desc "Nobody at archive, imports and answers; the load balancer's deliveries at the logs; our CloudFront at the pages."
+  desc "rationale", "What a policy gives away, no role has to be stolen for."
+  desc "fix", "aws_s3_bucket_policy of modules/storage and modules/edge; terraform apply."
+  tag component: "storage", cis: ["CIS Controls 8: 3.3"], nist: %w[AC-3 AC-6]
+  ref "terraform/modules/storage"
+  account = input("kms_key_arn").split(":")[4]
+  guests = {
+    logs => ["logdelivery.elasticloadbalancing.amazonaws.com: s3:PutObject"],
+    input("pages_bucket_name") => ["cloudfront.amazonaws.com: s3:GetObject from arn:aws:cloudfront::#{account}:distribution/#{input("distribution_id")}"],
+  }
+  buckets.each do |bucket|
+    describe livetally_bucket(bucket) do
+      it { should exist }
+      its("guests") { should eq guests.fetch(bucket, []) }
     end
   end
 end

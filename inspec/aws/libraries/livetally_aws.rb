@@ -42,6 +42,30 @@ class LivetallyAws < Inspec.resource(1)
     listed(JSON.parse(document.start_with?("%") ? URI.decode_www_form_component(document) : document)["Statement"])
   end
 
+  # WHO: ACTIONS from SOURCES of every statement that allows; without a source, whoever that is.
+  def allowances(document)
+    statements(document).select { |each| each["Effect"] == "Allow" }.map do |each|
+      from = beneficiaries(each)
+      "#{principals(each).join(" ")}: #{actions(each).sort.join(" ")}#{" from #{from.join(" ")}" if from.any?}"
+    end.sort
+  end
+
+  # With NotAction it is all but those: as good as all.
+  def actions(statement)
+    statement.key?("NotAction") ? ["*"] : listed(statement["Action"])
+  end
+
+  def principals(statement)
+    who = statement["Principal"]
+    who.is_a?(Hash) ? who.values.flatten.sort : [who || "everybody but some"]
+  end
+
+  # The resources on whose behalf alone a service may do it.
+  def beneficiaries(statement)
+    tests = (statement["Condition"] || {}).select { |test, _| %w[ArnEquals ArnLike StringEquals StringLike].include?(test) }
+    tests.values.flat_map { |each| listed(each.find { |key, _| key.casecmp?("aws:SourceArn") }&.last) }.uniq.sort
+  end
+
   # Whether a policy denies everything to whoever doesn't come by TLS.
   def tls_only?(document)
     statements(document).any? do |each|

@@ -23,7 +23,12 @@ class LivetallyBucket < LivetallyAws
   end
 
   def tls_only?
-    super(ask { s3.get_bucket_policy(bucket: @bucket).policy.read })
+    super(policy)
+  end
+
+  # Whom its policy lets in, whatever their own policies say.
+  def guests
+    allowances(policy)
   end
 
   def versioning
@@ -54,6 +59,10 @@ class LivetallyBucket < LivetallyAws
 
   def s3
     client(Aws::S3::Client)
+  end
+
+  def policy
+    ask { s3.get_bucket_policy(bucket: @bucket).policy.read }
   end
 
   def default_encryption

@@ -43,7 +43,7 @@ class LivetallyLoadBalancer < LivetallyAws
   end
 
   def label
-    "load balancer #{@arn.split("/")[-2]}"
+    "load balancer #{@arn.to_s.split("/")[-2]}"
   end
 
   private
@@ -80,7 +80,7 @@ class LivetallyTargetGroup < LivetallyAws
   end
 
   def label
-    "target group #{@arn.split("/")[-2]}"
+    "target group #{@arn.to_s.split("/")[-2]}"
   end
 end
 
@@ -126,7 +126,7 @@ class LivetallyListener < LivetallyAws
   end
 
   def label
-    "listener #{@found&.port || @arn.split("/").last}"
+    "listener #{@found&.port || @arn.to_s.split("/").last}"
   end
 
   private

@@ -31,7 +31,7 @@ class LivetallyWebAcl < LivetallyAws
   end
 
   def label
-    "web ACL of #{@arn.split("/")[-2]}"
+    "web ACL of #{@arn.to_s.split("/")[-2]}"
   end
 
   private
@@ -67,6 +67,6 @@ class LivetallyWebAclLog < LivetallyAws
   end
 
   def label
-    "log of web ACL #{@arn.split("/")[-2]}"
+    "log of web ACL #{@arn.to_s.split("/")[-2]}"
   end
 end

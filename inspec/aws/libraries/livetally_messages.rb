@@ -49,16 +49,13 @@ class LivetallyQueue < LivetallyAws
     super(attributes["Policy"])
   end
 
-  # Who may do something: principals of the statements that allow, each with a condition or not.
+  # Who may do what, and on whose behalf.
   def senders
-    statements(attributes["Policy"]).select { |each| each["Effect"] == "Allow" }.map do |each|
-      who = each["Principal"].is_a?(Hash) ? each["Principal"].values.flatten.join(" ") : each["Principal"]
-      each["Condition"].to_s.include?("aws:SourceArn") ? "#{who} from one source" : who
-    end.sort
+    allowances(attributes["Policy"])
   end
 
   def label
-    "queue #{@url.split("/").last}"
+    "queue #{@url.to_s.split("/").last}"
   end
 
   private
@@ -87,14 +84,15 @@ class LivetallyTopic < LivetallyAws
     (@found || {})["KmsMasterKeyId"]
   end
 
+  # Of who has confirmed: until then AWS has no ARN for a subscription, and sends nothing.
   def protocols
     return [] unless @found
 
-    subscriptions = ask { client(Aws::SNS::Client).list_subscriptions_by_topic(topic_arn: @arn).subscriptions }
-    (subscriptions || []).map(&:protocol).uniq.sort
+    subscriptions = ask { client(Aws::SNS::Client).list_subscriptions_by_topic(topic_arn: @arn).flat_map(&:subscriptions) }
+    (subscriptions || []).select { |each| each.subscription_arn.start_with?("arn:") }.map(&:protocol).uniq.sort
   end
 
   def label
-    "topic #{@arn.split(":").last}"
+    "topic #{@arn.to_s.split(":").last}"
   end
 end

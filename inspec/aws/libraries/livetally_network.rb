@@ -32,46 +32,58 @@ class LivetallyFlowLog < LivetallyAws
   end
 end
 
-# Where a subnet's routes lead, outside of the VPC.
-class LivetallySubnet < LivetallyAws
-  name "livetally_subnet"
-  desc "A subnet and the ways out of it."
+# Subnets of a kind. Properties are what each of them has, every value once: `eq` then says what all
+# have. Of none at all nothing is true.
+class LivetallySubnets < LivetallyAws
+  name "livetally_subnets"
+  desc "Subnets: their zones, and the ways out of them."
 
-  def initialize(subnet_id)
+  def initialize(subnet_ids)
     super()
-    @subnet_id = subnet_id
-    @found = ask { client(Aws::EC2::Client).describe_subnets(subnet_ids: [subnet_id]).subnets.first }
+    @label = "subnets #{subnet_ids.join(" ")}"
+    found = subnet_ids.map { |id| ask { ec2.describe_subnets(subnet_ids: [id]).subnets.first } }
+    @found = found if found.any? && found.all?
   end
 
-  def zone
-    @found&.availability_zone
+  def zones
+    subnets.map(&:availability_zone).uniq.length
+  end
+
+  def public_addresses
+    subnets.map(&:map_public_ip_on_launch).uniq
   end
 
   # DESTINATION by KIND OF GATEWAY, sorted: igw, nat, or what else there is. The VPC's own addresses
   # and gateway endpoints (prefix lists) aren't ways out.
   def ways_out
-    routes.reject { |route| route.gateway_id == "local" || route.destination_prefix_list_id || endpoint?(route) }
-      .map { |route| "#{destination(route)} by #{gateway(route)}" }.uniq.sort
+    subnets.map do |subnet|
+      routes(subnet).reject { |route| route.gateway_id == "local" || route.destination_prefix_list_id || endpoint?(route) }
+        .map { |route| "#{destination(route)} by #{gateway(route)}" }.uniq.sort
+    end.uniq
   end
 
-  def label
-    "subnet #{@subnet_id}"
-  end
+  attr_reader :label
 
   private
 
-  def routes
-    return [] unless @found
+  def ec2
+    client(Aws::EC2::Client)
+  end
 
-    tables = table("association.subnet-id", @subnet_id)
+  def subnets
+    @found || []
+  end
+
+  def routes(subnet)
+    tables = tables("association.subnet-id", subnet.subnet_id)
     # Without a table of its own a subnet has its VPC's.
-    tables = table("association.main", "true", "vpc-id", @found.vpc_id) if tables.empty?
+    tables = tables("association.main", "true", "vpc-id", subnet.vpc_id) if tables.empty?
     tables.flat_map(&:routes)
   end
 
-  def table(*filters)
+  def tables(*filters)
     pairs = filters.each_slice(2).map { |name, value| { name: name, values: [value] } }
-    ask { client(Aws::EC2::Client).describe_route_tables(filters: pairs).route_tables } || []
+    ask { ec2.describe_route_tables(filters: pairs).route_tables } || []
   end
 
   def endpoint?(route)
@@ -85,6 +97,41 @@ class LivetallySubnet < LivetallyAws
   def gateway(route)
     (route.nat_gateway_id || route.gateway_id || route.transit_gateway_id || route.vpc_peering_connection_id ||
       route.network_interface_id || route.egress_only_internet_gateway_id).to_s.split("-").first
+  end
+end
+
+# A VPC's NAT gateways, by where they are.
+class LivetallyNat < LivetallyAws
+  name "livetally_nat"
+  desc "A VPC's NAT gateways that work."
+
+  def initialize(vpc_id)
+    super()
+    @vpc_id = vpc_id
+    @found = ask { ec2.describe_vpcs(vpc_ids: [vpc_id]).vpcs.first }
+  end
+
+  # How many zones have one.
+  def zones
+    subnets = gateways.map(&:subnet_id)
+    subnets.empty? ? 0 : (ask { ec2.describe_subnets(subnet_ids: subnets).subnets } || []).map(&:availability_zone).uniq.length
+  end
+
+  def label
+    "NAT of #{@vpc_id}"
+  end
+
+  private
+
+  def ec2
+    client(Aws::EC2::Client)
+  end
+
+  def gateways
+    return [] unless @found
+
+    filter = [{ name: "vpc-id", values: [@vpc_id] }, { name: "state", values: ["available"] }]
+    ask { ec2.describe_nat_gateways(filter: filter).nat_gateways } || []
   end
 end
 
@@ -124,7 +171,13 @@ class LivetallySecurityGroup < LivetallyAws
 
   def peers(each)
     each.ip_ranges.map(&:cidr_ip) + each.ipv_6_ranges.map(&:cidr_ipv_6) +
-      each.prefix_list_ids.map { |list| "prefix-list" if list.prefix_list_id }.compact +
+      each.prefix_list_ids.map { |list| prefix_list(list.prefix_list_id) } +
       each.user_id_group_pairs.map(&:group_id)
+  end
+
+  # AWS's own lists have names that are the same in every account.
+  def prefix_list(id)
+    lists = ask { client(Aws::EC2::Client).describe_managed_prefix_lists(prefix_list_ids: [id]).prefix_lists }
+    lists&.first&.prefix_list_name || id
   end
 end

@@ -15,8 +15,8 @@ class LivetallyRole < LivetallyAws
   end
 
   # Who may take the role: services or federations.
-  def principals
-    trust.flat_map { |each| each["Principal"].is_a?(Hash) ? each["Principal"].values.flatten : [each["Principal"]] }.uniq.sort
+  def trusted
+    trust.flat_map { |each| principals(each) }.uniq.sort
   end
 
   # Whether each way to take it is bound to our own account.
@@ -42,19 +42,19 @@ class LivetallyRole < LivetallyAws
 
   # Actions that are allowed with a wildcard in their service's place or for all of a service.
   def wildcard_actions
-    allowed.flat_map { |each| listed(each["Action"]) }.select { |action| action == "*" || action.end_with?(":*") }.sort
+    allowed.flat_map { |each| actions(each) }.select { |action| action == "*" || action.end_with?(":*") }.sort
   end
 
-  # Actions that are allowed on any resource.
+  # Actions that are allowed on any resource, or on any of a service's.
   def actions_on_everything
-    allowed.select { |each| listed(each["Resource"]).include?("*") || each.key?("NotResource") }
-      .flat_map { |each| listed(each["Action"]) }.uniq.sort
+    allowed.select { |each| each.key?("NotResource") || listed(each["Resource"]).any? { |resource| everything?(resource) } }
+      .flat_map { |each| actions(each) }.uniq.sort
   end
 
   # The secrets it may read.
   def secrets
-    allowed.select { |each| listed(each["Action"]).any? { |action| action.match?(/\A(secretsmanager:(\*|GetSecretValue)|\*)\z/) } }
-      .flat_map { |each| listed(each["Resource"]) }.uniq.sort
+    allowed.select { |each| actions(each).any? { |action| File.fnmatch(action, "secretsmanager:GetSecretValue", File::FNM_CASEFOLD) } }
+      .flat_map { |each| listed(each["Resource"] || "*") }.uniq.sort
   end
 
   def max_session_s
@@ -69,6 +69,11 @@ class LivetallyRole < LivetallyAws
 
   def iam
     client(Aws::IAM::Client)
+  end
+
+  # arn:aws:s3:::* and arn:aws:secretsmanager:…:secret:* name nothing.
+  def everything?(resource)
+    resource == "*" || resource.split(":", 6).last.match?(%r{\A(\w+[:/])?\*\z})
   end
 
   def trust

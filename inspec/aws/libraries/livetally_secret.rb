@@ -23,6 +23,6 @@ class LivetallySecret < LivetallyAws
   end
 
   def label
-    "secret #{@id.split(":").last}"
+    "secret #{@id.to_s.split(":").last}"
   end
 end

@@ -74,6 +74,18 @@ class LivetallyTask < LivetallyAws
     container&.stop_timeout
   end
 
+  def variable(name)
+    (container&.environment || []).find { |each| each.name == name }&.value
+  end
+
+  def ping_interval_s
+    variable("LIVETALLY_PING_INTERVAL_S")&.to_i
+  end
+
+  def drain_s
+    variable("LIVETALLY_DRAIN_S")&.to_i
+  end
+
   def log_options
     container&.log_configuration&.options.to_h
   end
@@ -95,7 +107,7 @@ class LivetallyTask < LivetallyAws
   end
 
   def label
-    "task #{@arn.split("/").last}"
+    "task #{@arn.to_s.split("/").last}"
   end
 
   private
@@ -117,6 +129,10 @@ class LivetallyService < LivetallyAws
     @service = options.fetch(:service)
     services = ask { client(Aws::ECS::Client).describe_services(cluster: @cluster, services: [@service]).services }
     @found = (services || []).find { |each| each.status == "ACTIVE" }
+  end
+
+  def task_definition
+    @found&.task_definition
   end
 
   def public_ip
@@ -143,6 +159,12 @@ class LivetallyService < LivetallyAws
 
   def minimum_healthy_percent
     @found&.deployment_configuration&.minimum_healthy_percent
+  end
+
+  # The alarms that take a deploy back.
+  def deployment_alarms
+    alarms = @found&.deployment_configuration&.alarms
+    alarms && alarms.enable && alarms.rollback ? alarms.alarm_names.sort : []
   end
 
   # Seconds to wait before fewer tasks run, of every policy that scales it.

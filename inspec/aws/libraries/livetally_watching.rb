@@ -8,20 +8,12 @@ require "livetally_aws"
 # An alarm by its name (the pack finds alarms by metric, and doesn't tell their threshold).
 class LivetallyAlarm < LivetallyAws
   name "livetally_alarm"
-  desc "A CloudWatch alarm: whether it tells somebody, and when."
+  desc "A CloudWatch alarm, and when it goes off."
 
   def initialize(alarm_name)
     super()
     @name = alarm_name
     @found = ask { client(Aws::CloudWatch::Client).describe_alarms(alarm_names: [alarm_name]).metric_alarms.first }
-  end
-
-  def actions_enabled
-    @found&.actions_enabled
-  end
-
-  def alarm_actions
-    @found&.alarm_actions.to_a
   end
 
   # METRIC COMPARISON THRESHOLD, missing data TREATMENT
@@ -31,6 +23,47 @@ class LivetallyAlarm < LivetallyAws
 
   def label
     "alarm #{@name}"
+  end
+end
+
+# All alarms together: whether each of them tells somebody.
+class LivetallyAlarms < LivetallyAws
+  name "livetally_alarms"
+  desc "Alarms by their names: which are missing or off, and whom they tell."
+
+  def initialize(names)
+    super()
+    @names = names
+    @found = ask { names.each_slice(100).flat_map { |some| look_up(some) } }
+    @found = nil if @found.to_a.empty?
+  end
+
+  def missing
+    @names - alarms.map(&:alarm_name)
+  end
+
+  def off
+    alarms.reject(&:actions_enabled).map(&:alarm_name)
+  end
+
+  # Whom they tell: every answer once.
+  def alarm_actions
+    alarms.map { |alarm| alarm.alarm_actions.to_a }.uniq
+  end
+
+  def label
+    "alarms"
+  end
+
+  private
+
+  # Of no name at all AWS would tell every alarm.
+  def look_up(names)
+    client(Aws::CloudWatch::Client).describe_alarms(alarm_names: names, max_records: 100).metric_alarms
+  end
+
+  def alarms
+    @found || []
   end
 end
 
