@@ -1,6 +1,7 @@
 """Runs a profile with the InSpec (or Cinc Auditor) that is here, and says what it said."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
+#: The compose project.
+PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "livetally")
 PACK = re.compile(r"^    url: https://\S+$", re.MULTILINE)
 
 
@@ -27,6 +30,19 @@ def controls(profile: str) -> set[str]:
     directory = ROOT / "inspec" / profile / "controls"
     text = "".join(file.read_text("utf-8") for file in directory.glob("*.rb"))
     return set(re.findall(r'^control "([^"]+)"', text, re.MULTILINE))
+
+
+def rows_and_columns(slips: set[str]) -> list[list[str]]:
+    """All slips as a square, row by row and column by column.
+
+    Made together, the slips of a row turn just their own controls red, or one has reddened another
+    row's. If it has reddened one of its own row, that is in none of its column. So a square of n
+    slips takes 2√n runs to show what n runs with one slip each would.
+    """
+    names = sorted(slips)
+    side = math.ceil(math.sqrt(len(names)))
+    rows = [names[start : start + side] for start in range(0, len(names), side)]
+    return rows + [names[start::side] for start in range(side)]
 
 
 def execute(

@@ -146,6 +146,15 @@ def test_controls_avoid_what_passes_falsely(profile: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
+def test_every_control_has_its_slip(profile: str) -> None:
+    """Something that makes it red, which `make inspec-test` does where InSpec is installed."""
+    tests = ROOT / "inspec" / "tests"
+    slips = [*tests.glob(f"{profile}_slips/*.py"), *tests.glob(f"*{profile}*.py")]
+    text = "".join(file.read_text("utf-8") for file in slips)
+    assert set(re.findall(r'"(livetally-[a-z0-9]+-\d\d)"', text)) == set(controls(profile))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
 def test_inputs_are_used_and_declared(profile: str) -> None:
     """A misspelt input is no error to InSpec: it is nothing, and what is compared with it fails."""
     text = "".join(file.read_text("utf-8") for file in files(profile))

@@ -28,7 +28,9 @@ from moto_gaps import (
     sqs,
 )
 
-if __name__ == "__main__":
+
+def fill() -> None:
+    """Give moto what it lacks, in this process."""
     for service in (
         athena,
         autoscaling,
@@ -43,4 +45,8 @@ if __name__ == "__main__":
         sqs,
     ):
         service.fill()
+
+
+if __name__ == "__main__":
+    fill()
     main()

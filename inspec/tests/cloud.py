@@ -1,0 +1,86 @@
+"""A simulated AWS that can be broken on purpose, one slip after the other, and mended again."""
+
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from profiles import ROOT
+
+sys.path.insert(0, str(ROOT / "terraform" / "tests"))
+import moto_server  # before moto itself
+import stack
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+moto_server.fill()
+
+
+class Cloud(stack.Moto):
+    """moto in this process: what AWS has no call to change is changed in its memory."""
+
+    inputs: dict[str, Any]
+
+    def __init__(self) -> None:
+        super().__init__(Path())  # its log is ours
+
+    def __enter__(self) -> "Cloud":
+        self._server = ThreadedMotoServer("127.0.0.1", self._port, verbose=False)
+        self._server.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._server.stop()
+
+    def memory(self, service: str, region: str = "eu-central-1") -> Any:
+        """What moto has in mind of a service."""
+        return get_backend(service)[DEFAULT_ACCOUNT_ID][region]
+
+    def another_key(self) -> str:
+        """A key that isn't the environment's."""
+        return str(self.client("kms").create_key()["KeyMetadata"]["Arn"])
+
+    def forget(self) -> None:
+        """An empty account."""
+        reset = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")  # noqa: S310
+        urllib.request.urlopen(reset).close()  # noqa: S310
+
+
+#: What is wrong for a while; and what makes it so.
+Made = AbstractContextManager[None]
+Slip = Callable[[Cloud], Made]
+
+
+@contextmanager
+def kept(thing: Any, name: str, value: object) -> Iterator[None]:
+    """An attribute, or an item, has another value. One that isn't there is an error."""
+    if isinstance(thing, dict):
+        before, thing[name] = thing[name], value
+        yield
+        thing[name] = before
+    else:
+        before = getattr(thing, name)
+        setattr(thing, name, value)
+        yield
+        setattr(thing, name, before)
+
+
+@contextmanager
+def told(
+    call: Callable[..., Any], wrong: dict[str, Any], right: dict[str, Any], **both: Any
+) -> Iterator[None]:
+    """A call with one value, and later with the one that was right."""
+    call(**both, **wrong)
+    yield
+    call(**both, **right)
+
+
+@contextmanager
+def between(do: Callable[..., Any], undo: Callable[..., Any], **both: Any) -> Iterator[None]:
+    """A call, and later its opposite."""
+    do(**both)
+    yield
+    undo(**both)
