@@ -67,6 +67,8 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     given: tuple[Call, ...] = ()
     status: int | None = None
     answer: Any = NONE
+    #: It takes more than a service alone, a queue for one: tests look at its answer only.
+    elsewhere: bool = False
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ POST /admin/v1/dead-letters/replay     {"ids":[…]} or {"all":true}, and "dry_r
 GET  /admin/v1/refusals                the latest reasons, those of objects that were taken too
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
@@ -28,8 +28,8 @@ from .errors import (
 )
 from .ingest import read_body
 from .keys import Role
-from .workers.dead_letters import MAX_LOOKED_AT, DeadLetters
-from .workers.refusals import Refusals
+from .workers.dead_letters import MAX_LOOKED_AT, DeadLetter, DeadLetters, SentAgain, Whole
+from .workers.refusals import Refusal, Refusals
 
 
 class LimitQuery(msgspec.Struct):
@@ -42,6 +42,36 @@ class Replay(msgspec.Struct, forbid_unknown_fields=True):
     ids: list[str] | None = None
     all: bool = False
     dry_run: bool = False
+
+
+class FoundDeadLetters(msgspec.Struct):
+    """Some of them, in no order."""
+
+    dead_letters: list[DeadLetter]
+
+
+class FoundRefusals(msgspec.Struct):
+    """The latest first."""
+
+    refusals: list[Refusal]
+
+
+_ID = "b9f62b0a-d514-4df5-a8f7-a60bd9bddb14"
+_LETTER = {
+    "id": _ID,
+    "sent_at": "2026-11-21T10:00:00Z",
+    "receives": 5,
+    "bytes": 16,
+    "head": '{"type":"click"}',
+    "cause": "refused_in_part",
+    "reason": "1 of 1 records were refused. The first is number 1: Object missing `subject`.",
+}
+_LINE = {
+    "line": 1,
+    "cause": "invalid_event",
+    "reason": "Object missing `subject`.",
+    "head": '{"type":"click"}',
+}
 
 
 class QueueAdmin:
@@ -64,10 +94,11 @@ class QueueAdmin:
         "What the queue refused",
         tag="Administration",
         key="admin",
-        answers={200: dict[str, Any]},
+        answers={200: FoundDeadLetters},
         query=LimitQuery,
         refuses=(BadRequest, NotFound, QueueUnavailable),
         examples=(
+            Example(says="One", elsewhere=True, answer={"dead_letters": [_LETTER]}),
             Example(says="No queue", status=404),
             Example(says="No such limit", query="limit=0", status=400),
         ),
@@ -80,9 +111,22 @@ class QueueAdmin:
         "One dead letter, with its body",
         tag="Administration",
         key="admin",
-        answers={200: dict[str, Any]},
+        answers={200: Whole},
         refuses=(NotFound, QueueUnavailable),
-        examples=(Example(says="No queue", path={"id": "4f1c"}, status=404),),
+        examples=(
+            Example(
+                says="With a bad record",
+                path={"id": _ID},
+                elsewhere=True,
+                answer={
+                    **_LETTER,
+                    "body": _LETTER["head"],
+                    "attributes": {"api_key": "(not shown)"},
+                    "lines": [_LINE],
+                },
+            ),
+            Example(says="No queue", path={"id": "4f1c"}, status=404),
+        ),
     )
     async def show(self, request: web.Request) -> web.Response:
         await self._auth.admit(request, Role.ADMIN)
@@ -92,13 +136,24 @@ class QueueAdmin:
         "Send dead letters to the queue again",
         tag="Administration",
         key="admin",
-        answers={200: dict[str, Any]},
+        answers={200: SentAgain},
         body={"application/json": Replay},
         refuses=(
             *(MalformedJson, BadRequest, RequestTimeout, NotFound, TooLarge),
             *(UnsupportedMediaType, Unprocessable, QueueUnavailable),
         ),
         examples=(
+            Example(
+                says="Of two, one",
+                body={"ids": [_ID, "4f1c"]},
+                elsewhere=True,
+                answer={
+                    "ids": [_ID],
+                    "missing": ["4f1c"],
+                    "failed": [],
+                    "dry_run": False,
+                },
+            ),
             Example(says="No queue", body={"all": True, "dry_run": True}, status=404),
             Example(says="Neither some nor all", body={}, status=422),
             Example(says="No JSON", body="{", media_type="text/plain", status=400),
@@ -116,10 +171,25 @@ class QueueAdmin:
         "The latest reasons of refusals",
         tag="Administration",
         key="admin",
-        answers={200: dict[str, Any]},
+        answers={200: FoundRefusals},
         query=LimitQuery,
         refuses=(BadRequest,),
         examples=(
+            Example(
+                says="A record",
+                elsewhere=True,
+                answer={
+                    "refusals": [
+                        {
+                            "message": _ID,
+                            **_LINE,
+                            "object": "",
+                            "receives": 5,
+                            "refused_at": "2026-11-21T10:00:05Z",
+                        }
+                    ]
+                },
+            ),
             Example(says="None", answer={"refusals": []}),
             Example(says="No such limit", query="limit=0", status=400),
         ),

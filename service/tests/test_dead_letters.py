@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from aws import Account
 from conftest import Service, query, serving, totals_in
+from test_openapi import Caller
 
 from livetally.cli import main
 from livetally.keys import Role
@@ -126,18 +127,26 @@ async def ask(
 
 
 async def test_by_the_api(server: Service, dead: tuple[str, str], account: Account) -> None:
-    """The admin API does the same, for admin keys only."""
+    """The admin API does the same, for admin keys only, and answers as its document says."""
+    caller = Caller(server)
+
+    def described(route: str, body: dict[str, Any]) -> None:
+        caller.check(route, 200, "application/json", body)
+
     for role in (Role.READ, Role.WRITE):
         assert (await ask(server, "GET", PATH, role))[0] == 403
         assert (await ask(server, "POST", PATH + "/replay", role, json={"all": True}))[0] == 403
     status, listed = await ask(server, "GET", PATH)
     causes = {each["id"]: each["cause"] for each in listed["dead_letters"]}
     assert (status, causes) == (200, {dead[0]: "refused_in_part", dead[1]: "unknown_key"})
+    described(f"GET {PATH}", listed)
     _, shown = await ask(server, "GET", f"{PATH}/{dead[0]}")
     assert [line["line"] for line in shown["lines"]] == [3]
+    described(f"GET {PATH}/{{id}}", shown)
     assert (await ask(server, "GET", PATH + "/nobody"))[0] == 404
     _, refusals = await ask(server, "GET", "/admin/v1/refusals?limit=10")
     assert {row["message"] for row in refusals["refusals"]} == set(dead)
+    described("GET /admin/v1/refusals", refusals)
 
     for wrong in ({}, {"ids": [], "all": True}, {"ids": 1}):
         assert (await ask(server, "POST", PATH + "/replay", json=wrong))[0] == 422
@@ -147,6 +156,7 @@ async def test_by_the_api(server: Service, dead: tuple[str, str], account: Accou
     assert account.counts() == (0, 0)
     _, done = await ask(server, "POST", PATH + "/replay", json={"ids": [dead[1], "x"]})
     assert (done["ids"], done["missing"]) == ([dead[1]], ["x"])
+    described(f"POST {PATH}/replay", done)
     assert account.counts() == (1, 0)
 
 

@@ -76,7 +76,8 @@ def test_every_answer_has_an_example(route: str) -> None:
     shown = {status_of(each, about) for each in about.examples}
     generic = {401, 403} if about.key is not None else set()
     plain = {status for status, each in about.answers.items() if isinstance(each, Text)}
-    plain |= {status for status, each in about.answers.items() if each == dict[str, Any]}
+    if route in ("GET /openapi.json", "GET /asyncapi.json"):
+        plain = {200}  # the documents themselves
     missing = about.statuses - shown - generic - ELSEWHERE - plain
     if 101 in about.answers:
         missing -= {400, 401, 403}
@@ -94,6 +95,8 @@ async def test_the_document_is_valid_and_whole(service: Service) -> None:
     assert found == DESCRIBED.keys()
     ids = [operation["operationId"] for operation in operations(document)]
     assert len(ids) == len(set(ids))
+    # Two types of one name would be called by their modules.
+    assert [name for name in document["components"]["schemas"] if "." in name] == []
     text = json.dumps(document)
     assert all(
         f"`{error.code}`" in text for about in DESCRIBED.values() for error in about.refusals
@@ -184,6 +187,9 @@ async def follow(caller: Caller, route: str) -> None:
     """Run a route's examples in order."""
     about = DESCRIBED[route]
     for example in about.examples:
+        if example.elsewhere:
+            caller.check(route, status_of(example, about), "application/json", example.answer)
+            continue
         await caller.prepare(example)
         role = Role(about.key) if about.key is not None else Role.ADMIN
         status, media_type, body = await caller.call(route, example, caller.keys[role])

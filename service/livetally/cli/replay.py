@@ -12,7 +12,7 @@ from .command import CommandError, add_command, number
 from .server import plainly_refused
 
 if TYPE_CHECKING:
-    from ..workers.dead_letters import DeadLetters, Replayed
+    from ..workers.dead_letters import DeadLetters, SentAgain
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ def _show(id: str) -> int:
 
 
 def _replay(ids: list[str] | None, dry_run: bool) -> int:
-    async def replay(dead_letters: "DeadLetters") -> "Replayed":
+    async def replay(dead_letters: "DeadLetters") -> "SentAgain":
         from rich.console import Console
         from rich.progress import Progress
 
@@ -109,7 +109,7 @@ def _replay(ids: list[str] | None, dry_run: bool) -> int:
         print(id)
     print(f"{'would be' if dry_run else 'were'} sent again: {len(done.ids)}", file=sys.stderr)
     for each in done.failed:
-        print(f"{each['id']} was not sent: {each['reason']}", file=sys.stderr)
+        print(f"{each.id} was not sent: {each.reason}", file=sys.stderr)
     for id in done.missing:
         print(f"{id} is not among the dead letters", file=sys.stderr)
     return 1 if done.failed or done.missing else 0

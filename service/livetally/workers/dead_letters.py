@@ -38,25 +38,40 @@ class DeadLetter(msgspec.Struct):
     reason: str | None
 
 
+class BadLine(msgspec.Struct):
+    """A record or line of a message that was refused."""
+
+    line: int
+    cause: str
+    reason: str
+    head: str
+
+
 class Whole(DeadLetter):
-    """The same with all that is known."""
+    """A dead letter with all that is known."""
 
     body: str
     #: an API key's value is left out
     attributes: dict[str, str]
-    #: the records or lines of it that were refused: {"line", "cause", "reason", "head"}
-    lines: list[dict[str, Any]]
+    lines: list[BadLine]
 
 
-class Replayed(msgspec.Struct):
+class NotSent(msgspec.Struct):
+    """A dead letter that could not be sent again."""
+
+    id: str
+    reason: str
+
+
+class SentAgain(msgspec.Struct):
     """What became of a replay."""
 
     #: sent again (or, in a dry run, what would have been)
     ids: list[str] = []
     #: asked for, but not there
     missing: list[str] = []
-    #: not sent; they are still dead: {"id", "reason"}
-    failed: list[dict[str, str]] = []
+    #: not sent; they are still dead
+    failed: list[NotSent] = []
     dry_run: bool = False
 
 
@@ -101,7 +116,6 @@ class DeadLetters:
             else:
                 raise NotFound(f"There is no dead letter {id!r}.")
         rows = (await self._refusals.of([id]))[id]
-        shown = ("line", "cause", "reason", "head")
         return Whole(
             **msgspec.structs.asdict(_told(message, rows)),
             body=message.body,
@@ -109,7 +123,7 @@ class DeadLetters:
                 name: "(not shown)" if name in SECRET else value
                 for name, value in message.attributes.items()
             },
-            lines=[{name: row[name] for name in shown} for row in rows if row["line"]],
+            lines=[msgspec.convert(row, BadLine) for row in rows if row["line"]],
         )
 
     async def replay(
@@ -118,9 +132,9 @@ class DeadLetters:
         *,
         dry_run: bool = False,
         progress: Callable[[], None] = lambda: None,
-    ) -> Replayed:
+    ) -> SentAgain:
         """Send these again, or all; `progress` is called for each one that was looked at."""
-        done = Replayed(dry_run=dry_run)
+        done = SentAgain(dry_run=dry_run)
         async with self._client() as sqs, aclosing(self._look(sqs, to_end=True)) as looking:
             async for raw in looking:
                 id = raw["MessageId"]
@@ -129,11 +143,11 @@ class DeadLetters:
                 progress()
                 if ids is not None and len(done.ids) + len(done.failed) == len(set(ids)):
                     break
-        known = {*done.ids, *(each["id"] for each in done.failed)}
+        known = {*done.ids, *(each.id for each in done.failed)}
         done.missing = sorted(set(ids or ()) - known)
         return done
 
-    async def _replay_one(self, sqs: Any, raw: dict[str, Any], done: Replayed) -> None:
+    async def _replay_one(self, sqs: Any, raw: dict[str, Any], done: SentAgain) -> None:
         id = raw["MessageId"]
         if done.dry_run:
             done.ids.append(id)
@@ -141,7 +155,7 @@ class DeadLetters:
         try:
             await sqs.send_message(QueueUrl=self._queue_url, **_again(raw))
         except FAILURES as error:
-            done.failed.append({"id": id, "reason": fault(error).message})
+            done.failed.append(NotSent(id, fault(error).message))
             return
         done.ids.append(id)
         try:

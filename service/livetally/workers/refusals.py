@@ -1,6 +1,7 @@
 """Why messages were refused: kept in Postgres, for who looks at the dead letters later."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -18,6 +19,20 @@ HEAD_BYTES = 256
 _REASON_CHARACTERS = 1000
 
 _encoder = msgspec.json.Encoder()
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a message was refused (`line` is 0), or a record or line of it."""
+
+    message: str
+    line: int
+    #: The object in S3 that it is a line of; else nothing.
+    object: str
+    receives: int
+    cause: str
+    reason: str
+    head: str
+    refused_at: datetime
 
 
 class Refusals:
