@@ -33,6 +33,7 @@ WORDS = (
     *("click", "red", "2026-11-21T10:00:00Z", "\0", "\ud800", "💥", "", "s3:TestEvent", "0", "-1"),
 )
 words = st.sampled_from(WORDS) | st.text(st.characters(exclude_categories=()), max_size=20)
+FIELDS = (detail.Field("session_id", 10), detail.Field("url", 10, required=False))
 numbers = st.integers() | st.floats() | st.sampled_from([2**63, -(2**64), 10**400])
 values = st.recursive(
     st.none() | st.booleans() | numbers | words,
@@ -124,7 +125,7 @@ def test_older_formats(text: bytes, word: str) -> None:
     assert host is None or (host == host.lower() and not set(host) & set("/@?# \\"))
     hosts.path_of(word)
     try:
-        found = detail.parse(text, (("session_id", 10, True), ("url", 10, False)))
+        found = detail.parse(text, FIELDS)
     except (detail.Invalid, MalformedJson):
         pass
     else:

@@ -48,22 +48,22 @@ from ..frames import message
 from ..ingest import read_body
 from ..keys import Role
 from ..page_views import PAGE_VIEW
-from .detail import Invalid, parse, problem
+from .detail import Field, Invalid, parse, problem
 from .shapes import Click, Counted, Problems, Said, View
 
 BUTTON_CLICK = "button_click"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# What each field takes: (name, longest, whether it must be there).
-_ID = ("id", 128, False)
-_CLICK = (("session_id", 128, True), ("button_id", 1024, True), _ID)
+_SESSION = Field("session_id", 128)
+_ID = Field("id", 128, required=False)
+_CLICK = (_SESSION, Field("button_id", 1024, shortest=1), _ID)
 _VIEW = (
-    ("url", 1024, True),
-    ("session_id", 128, True),
-    ("referral_url", 4096, False),
-    ("ipaddress", 256, False),
-    ("useragent", 4096, False),
+    Field("url", 1024, shortest=1),
+    _SESSION,
+    Field("referral_url", 4096, required=False),
+    Field("ipaddress", 256, required=False),
+    Field("useragent", 4096, required=False),
     _ID,
 )
 
@@ -207,7 +207,7 @@ class Collector:
         return await self._total(request, PAGE_VIEW, "url")
 
     async def _count(
-        self, request: web.Request, type_: str, subject: str, fields: tuple[Any, ...]
+        self, request: web.Request, type_: str, subject: str, fields: tuple[Field, ...]
     ) -> web.Response:
         key = await self._enter(request, Role.WRITE)
         sent = parse(await read_body(request), fields)

@@ -4,7 +4,7 @@
 """
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import LivetallyError, MalformedJson
 from ..events import check_value
@@ -20,7 +20,16 @@ class Invalid(Exception):
         self.problems = problems
 
 
-def parse(body: bytes, fields: tuple[Any, ...]) -> dict[str, Any]:
+class Field(NamedTuple):
+    """A text that a body may have."""
+
+    name: str
+    longest: int
+    shortest: int = 0
+    required: bool = True
+
+
+def parse(body: bytes, fields: tuple[Field, ...]) -> dict[str, Any]:
     """The known fields of a body; others are ignored. Raises Invalid, MalformedJson."""
     if not body.strip():
         raise Invalid(problem("body", (), "field required", "value_error.missing"))
@@ -33,37 +42,28 @@ def parse(body: bytes, fields: tuple[Any, ...]) -> dict[str, Any]:
         raise Invalid(problem("body", (), error.message, "value_error")) from None
     if not isinstance(sent, dict):
         raise Invalid(problem("body", (), "value is not a valid dict", "type_error.dict"))
-    found: dict[str, Any] = {}
-    problems = []
-    for name, longest, required in fields:
-        value = sent.get(name)
-        if (wrong := _wrong(name in sent, value, longest, required)) is not None:
-            problems.append(problem("body", (name,), *wrong))
-        elif value is not None:
-            found[name] = value
-    for name in ("url", "button_id"):
-        if found.get(name) == "":
-            text = "ensure this value has at least 1 characters"
-            problems.append(problem("body", (name,), text, "value_error.any_str.min_length"))
-    if problems:
+    wrong = [(field.name, _wrong(field, sent)) for field in fields]
+    if problems := [problem("body", (name,), *said) for name, said in wrong if said]:
         raise Invalid(*problems)
-    return found
+    return {field.name: sent[field.name] for field in fields if sent.get(field.name) is not None}
 
 
-def _wrong(given: bool, value: Any, longest: int, required: bool) -> tuple[str, str] | None:
+def _wrong(field: Field, sent: dict[str, Any]) -> tuple[str, str] | None:
     """What is wrong with a field: a message and its kind."""
-    if required and not given:
-        return "field required", "value_error.missing"
-    if value is None:
-        if required:
+    if field.name not in sent:
+        return ("field required", "value_error.missing") if field.required else None
+    match sent[field.name]:
+        case None if field.required:
             return "none is not an allowed value", "type_error.none.not_allowed"
-        return None
-    if not isinstance(value, str):
-        return "str type expected", "type_error.str"
-    if len(value) > longest:
-        text = f"ensure this value has at most {longest} characters"
-        return text, "value_error.any_str.max_length"
-    return None
+        case str() as text if len(text) < field.shortest:
+            said = f"ensure this value has at least {field.shortest} characters"
+            return said, "value_error.any_str.min_length"
+        case str() as text if len(text) > field.longest:
+            said = f"ensure this value has at most {field.longest} characters"
+            return said, "value_error.any_str.max_length"
+        case None | str():
+            return None
+    return "str type expected", "type_error.str"
 
 
 def problem(place: str, names: tuple[str | int, ...], text: str, kind: str) -> Problem:
