@@ -43,10 +43,10 @@ LAYERS = """
     message records
     aws_setup lines
     aws
-    cable colour_socket paths
+    cable paths ws
+    colour_socket
     channels colour_wires
     colour results actions
-    ws
     collector item_socket views
     detail hosts websocket
     items

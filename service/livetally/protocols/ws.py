@@ -9,15 +9,14 @@ closed with 1008.
 """
 
 import logging
-from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from ..asked import KeyQuery
 from ..auth import Auth
-from ..connections import Connection, Connections, error_message
+from ..connections import Connections, error_message
 from ..described import Example, described
 from ..errors import (
     BadRequest,
@@ -31,20 +30,12 @@ from ..errors import (
     WrongRole,
 )
 from ..frames import websocket_text
+from .colour_socket import ColourSocket
 from .item_socket import ItemSocket
 from .views import Views
 from .websocket import Socket, accept, native, texts
 
 log = logging.getLogger(__name__)
-
-
-class Colour(Protocol):
-    """Format 1, as far as it matters here."""
-
-    async def serve(
-        self, connection: Connection, first: object, messages: AsyncIterator[str]
-    ) -> None:
-        """Serve a connection until its messages end; `first` is the first one, decoded."""
 
 
 class Dispatcher:
@@ -56,7 +47,7 @@ class Dispatcher:
         connections: Connections,
         items: ItemSocket,
         views: Views,
-        colour: Colour,
+        colour: ColourSocket,
         viewer_buffer_bytes: int,
     ) -> None:
         self._auth = auth
