@@ -79,15 +79,8 @@ class View(msgspec.Struct, rename="camel"):
 
     def properties(self) -> dict[str, Any]:
         """What is kept of it besides the counts."""
-        fields = {
-            "articleId": self.article_id,
-            "articleTitle": self.article_title,
-            "previousPage": self.previous_page,
-            "currentPage": self.current_page,
-            "refreshed": self.refreshed,
-            "referrer": self.referrer,
-        }
-        return {name: value for name, value in fields.items() if value is not None}
+        fields = msgspec.to_builtins(self)
+        return {name: fields[name] for name in fields if name != "id" and fields[name] is not None}
 
 
 class _Said(msgspec.Struct):
