@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -29,8 +30,12 @@ from older import (
 
 from livetally import keys
 from livetally.database import Database
+from livetally.errors import DatabaseUnavailable
+from livetally.frames import message
 from livetally.keys import Role
 from livetally.local import LocalPostgres
+from livetally.protocols.colour import Colour
+from livetally.protocols.colour_wires import Cells, Lists
 
 RED_CLICK = {"action": "click", "color": "red"}
 NO_CLICKS = {"stats": [], "event_type": "click"}
@@ -303,6 +308,55 @@ async def test_an_admin_gets_one_cell_a_message_of_every_project(service: Servic
             {"api_key": "later", "action": "hover", "color": "red", "count": "1"},
         ]
         assert (await socket.receive())["count"] == "2"
+
+
+async def test_an_admins_connection_outlives_the_database(
+    service: Service, postgres: LocalPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Projects that are made after Postgres was away are followed too."""
+    ask, failed = Colour.projects, asyncio.Event()
+
+    async def projects(self: Colour) -> dict[int, str]:
+        try:
+            return await ask(self)
+        except DatabaseUnavailable:
+            failed.set()
+            raise
+
+    monkeypatch.setattr(Colour, "projects", projects)
+    await post(service)
+    async with opened(service, "/ws") as socket:
+        await socket.send({"action": "add_api_key", "api_key": service.keys[Role.ADMIN]})
+        assert (await socket.receive())["api_key"] == "demo"
+        with unreachable(postgres, service.database_url):
+            await failed.wait()
+        later = await other_project(service, "later")
+        async with asyncio.timeout(30):
+            while (await post(service, key=later[Role.WRITE]))[0] != 200:
+                pass
+        await socket.until({"api_key": "later", **RED_CLICK, "count": "1"})
+
+
+def test_a_cell_that_an_admin_knows_is_not_told_again() -> None:
+    """A snapshot, which follows when its connection read too slowly, brings only what is new."""
+    cells = Cells()
+
+    def told(kind: str, **totals: int) -> list[bytes]:
+        payload = {"type": kind, "id": "demo click", "totals": totals}
+        return re.findall(rb'"color":"(\w+)","count":"(\d+)"', cells.frame(message(payload)))
+
+    assert told("snapshot", red=1, blue=2) == [(b"blue", b"2"), (b"red", b"1")]
+    assert told("update", red=2) == [(b"red", b"2")]
+    assert told("snapshot", red=2, blue=3, green=1) == [(b"blue", b"3"), (b"green", b"1")]
+
+
+def test_a_snapshot_replaces_the_whole_list() -> None:
+    """A colour that is no longer among the 1,000 largest leaves the list."""
+    lists = Lists()
+    for totals in ({"red": 1, "blue": 2}, {"red": 1}):
+        payload = message({"type": "snapshot", "id": "click", "totals": totals})
+        told = re.findall(rb'"color":"(\w+)"', lists.frame(payload))
+        assert told == sorted(color.encode() for color in totals)
 
 
 async def test_a_key_must_exist(service: Service) -> None:

@@ -6,6 +6,7 @@ What is special to one format stands in that format's own file.
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import json
 import logging
@@ -14,9 +15,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import Service, query
+from aiohttp import WSMsgType
+from conftest import Service, query, serving
 from older import opened
 
+from livetally import connections
 from livetally.config import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS
 from livetally.keys import Role
 
@@ -209,6 +212,41 @@ async def test_binary_frames(service: Service, name: str) -> None:
                 await socket.send(message)
             await socket.socket.send_bytes(b"\x00\xff" * 1000)
             assert await socket.close_code() == 1003
+
+
+@pytest.mark.parametrize("name", SOCKETS)
+async def test_pings_are_answered(service: Service, name: str) -> None:
+    """The websocket protocol's own, with their payload."""
+    path, right = filled(service, name)
+    async with opened(service, path, autoping=False) as socket:
+        await socket.send(right)
+        await socket.socket.ping(b"abc")
+        while (message := await socket.socket.receive(timeout=10)).type is not WSMsgType.PONG:
+            pass
+        assert message.data == b"abc"
+
+
+async def test_dead_connections_are_ended_and_living_ones_stay(
+    service: Service, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who answers no ping costs nothing for long; who only answers pings stays, in each format."""
+    monkeypatch.setattr(connections, "RECHECK_S", 0.1)
+    living, dead = [], []
+    async with (
+        serving(service.database_url, redis_url, service.keys, ping_interval_s=0.5) as impatient,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        for name in SOCKETS:
+            path, right = filled(impatient, name)
+            for sockets, answers in ((living, True), (dead, False)):
+                opening = opened(impatient, path, autoping=answers)
+                sockets.append(await stack.enter_async_context(opening))
+                await sockets[-1].send(right)
+        reading = [asyncio.create_task(socket.close_code()) for socket in living]
+        assert await asyncio.gather(*(socket.close_code() for socket in dead)) == [1006] * len(dead)
+        assert not any(each.done() for each in reading)
+        for each in reading:
+            each.cancel()
 
 
 @pytest.mark.parametrize("name", SOCKETS)
