@@ -148,7 +148,8 @@ class TotalsTopic(Topic):
 class CountsTopic(TotalsTopic):
     """One subject's totals of several types: every message has all of them, of one moment.
 
-    A viewer may have its answers in its own time: `hold`, do something that counts, `show`.
+    A viewer may have its answers in its own time: `hold`, do something that counts, `show`; if that
+    failed, `release`.
     """
 
     def __init__(self, key: CountsKey, *args: Any, **options: Any) -> None:
@@ -157,13 +158,17 @@ class CountsTopic(TotalsTopic):
         self._told: dict[Subscription, bytes] = {}
 
     def hold(self, subscription: Subscription) -> None:
-        """Tell a viewer nothing until `show`."""
+        """Tell a viewer nothing for now."""
         subscription.admitted = False
         self.behind[subscription] = None
-        self._told.pop(subscription, None)
 
     def show(self, subscription: Subscription) -> None:
         """Tell a viewer at once how things stand, be it news or not."""
+        self._told.pop(subscription, None)
+        self.release(subscription)
+
+    def release(self, subscription: Subscription) -> None:
+        """Tell a viewer what it has missed, if anything."""
         subscription.admitted = True
         if subscription.viewer.clogged:
             self.fall_behind(subscription)

@@ -216,6 +216,16 @@ async def test_an_external_referrer_is_counted_per_host_and_page(
     assert totals_in(service.database_url, "referral") == referrals
 
 
+async def test_the_pages_own_address_is_no_referrer(service: Service) -> None:
+    """Without an Origin the site's own host is that of `currentPage`, where it says one."""
+    async with reader(service) as page:
+        for referrer in ("https://Blog.example/b", "https://news.example/"):
+            await page.view(currentPage="https://blog.example:444/a", referrer=referrer)
+        await page.view(articleId="a1")
+        await page.counts()
+    assert totals_in(service.database_url, "referral") == {"news.example /a": 1, "": 1}
+
+
 async def test_every_viewer_of_the_article_is_told(service: Service) -> None:
     """Not only the sender; and nobody of another article's views."""
     async with reader(service) as one, reader(service) as two, reader(service) as other:
@@ -402,20 +412,26 @@ def _lock(database_url: str) -> Any:
 
 
 async def test_a_failure_is_never_swallowed(service: Service, postgres: LocalPostgres) -> None:
-    """A view that can't be stored is answered in words, and not counted; sent again it is."""
-    async with reader(service) as page:
-        await page.view(articleId="a1", id="v1")
+    """A view that can't be stored is answered in words, and not counted, nor does its sender follow
+    the article; sent again it is."""
+    async with reader(service) as page, reader(service) as other:
+        await page.view(articleId="a1")
         assert await page.counts() == (1, 1)
+        await other.view(articleId="a2")
+        assert await other.counts("a2") == (1, 1)
         with unreachable(postgres, service.database_url):
-            await page.view(articleId="a1", id="v2")
-            while "articleId" in (text := await page.text()):
-                pass
-            assert "Postgres can't be reached" in text
+            for article in ("a1", "a2"):
+                await page.view(articleId=article, id="v2")
+                assert "Postgres can't be reached" in await page.text()
         async with asyncio.timeout(30):
             await page.view(articleId="a1", id="v2")
             while "articleId" not in (text := await page.text()):
                 await page.view(articleId="a1", id="v2")
         assert json.loads(text) == {"articleId": "a1", "uniqueViews": 2, "totalViews": 2}
+        await other.view(articleId="a2")
+        assert await other.counts("a2") == (2, 2)
+        await page.view(articleId="a1")
+        assert await page.counts() == (3, 3)
 
 
 async def test_two_processes_tell_each_others_readers(database_url: str, redis_url: str) -> None:

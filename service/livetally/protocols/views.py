@@ -163,10 +163,10 @@ class Views:
         except BaseException:
             if is_new:
                 self._connections.unsubscribe(socket, article)
+            else:
+                topic.release(subscription)
             raise
-        finally:
-            if article in socket.subscriptions:
-                topic.show(subscription)
+        topic.show(subscription)
 
     async def _subscription(self, socket: Socket, project: int, article: str) -> Subscription:
         if article not in socket.subscriptions:
