@@ -156,6 +156,23 @@ async def test_unknown_commands_on_ws(service: Service, name: str) -> None:
         await socket.receive()
 
 
+@pytest.mark.parametrize("name", ["format 1", "format 3"])
+async def test_what_says_nothing_decides_nothing(service: Service, name: str) -> None:
+    """/ws is told apart by the first message that can tell; from then on it speaks that format."""
+    path, right = filled(service, name)
+    _, other = filled(service, {"format 1": "format 3", "format 3": "format 1"}[name])
+    async with opened(service, path) as socket:
+        for text in ("", "{", "{}", "[]", "5", '{"type":"ping"}', '{"Action":"live"}'):
+            await socket.socket.send_str(text)
+            assert "expected" in await socket.text()
+        await socket.send(right)
+        first = await socket.receive()
+        assert first == ([] if name == "format 1" else {**first, "totalViews": 1})
+        await socket.send(other)
+        said = await socket.text()
+        assert ("error" in json.loads(said)) if name == "format 1" else ("known here" in said)
+
+
 @pytest.mark.parametrize("text", NASTY)
 async def test_sql_and_html_in_every_string(service: Service, text: str) -> None:
     """They are counted as what they are: text, in each format's every field, and shown as JSON."""
