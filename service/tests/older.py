@@ -12,6 +12,8 @@ from conftest import Service, make_key, query
 from livetally.keys import Role
 
 ORIGIN = "https://colours.example"
+#: What is no action, no colour, and no command.
+NO_NAMES: list[Any] = [None, 1, -1.5, True, [], {}, [["a"]], {"a": 1}, "", "x" * 2000, "a\0b"]
 
 
 class Socket:

@@ -11,6 +11,7 @@ import pytest
 from conftest import Process, Service, make_keys, serving, totals_in, unreachable
 from node import needs_node, running
 from older import (
+    NO_NAMES,
     ORIGIN,
     Socket,
     commits_held,
@@ -471,19 +472,17 @@ async def test_the_npm_package_does_not_come_back_unauthorized(service: Service)
 
 # Hostile input.
 
-_WRONG: list[Any] = [None, 1, -1.5, True, [], {}, [["a"]], {"a": 1}, "", "x" * 2000, "a\0b"]
-
 
 @pytest.mark.parametrize("field", ["action_name", "color_name"])
 async def test_wrong_types_in_a_body_are_refused(service: Service, field: str) -> None:
     """Each field with each wrong JSON type: 422 in this format's words, nothing stored."""
-    for wrong in _WRONG:
+    for wrong in NO_NAMES:
         body = {"action_color": {**RED_CLICK["action_color"], field: wrong}}
         status, answer = await post(service, body)
         assert (status, answer["status"]) == (422, "error"), wrong
         assert "`type`" not in answer["message"]
         assert "`subject`" not in answer["message"]
-    for wrong in _WRONG:
+    for wrong in NO_NAMES:
         assert (await post(service, {"action_color": wrong}))[0] in (400, 422), wrong
     for form in ("%ff=%ff&action_color[color_name]=%ff", "a=1&" * 2000, "action_color[=1"):
         assert (await post(service, form))[0] == 400, form
@@ -504,15 +503,15 @@ async def test_sql_and_html_are_only_text(service: Service) -> None:
 
 async def test_hostile_commands_leave_the_socket_working(service: Service) -> None:
     """Unknown commands and wrong types in every field are ignored, as by Rails."""
-    messages: list[Any] = [{"command": wrong, "identifier": CLICKS} for wrong in _WRONG]
-    messages += [{"command": "unsubscribe", "identifier": wrong} for wrong in _WRONG]
+    messages: list[Any] = [{"command": wrong, "identifier": CLICKS} for wrong in NO_NAMES]
+    messages += [{"command": "unsubscribe", "identifier": wrong} for wrong in NO_NAMES]
     messages += [{"command": "message", "identifier": CLICKS, "data": "{}"}, {}, [], 5, None, "x"]
     texts = [json.dumps(each) for each in messages] + ["", "{", "[" * 50_000, '{"a":' * 5000]
     async with cable(service) as socket:
         await welcomed(socket)
         for text in texts:
             await socket.socket.send_str(text)
-        for wrong in _WRONG:
+        for wrong in NO_NAMES:
             await socket.send({"command": "subscribe", "identifier": wrong})
             assert await receive(socket) == {"identifier": wrong, "type": "reject_subscription"}
         assert await subscribe(socket) == results()

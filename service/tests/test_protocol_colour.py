@@ -20,6 +20,7 @@ from conftest import (
 )
 from node import needs_node, running
 from older import (
+    NO_NAMES,
     ORIGIN,
     Socket,
     commits_held,
@@ -491,13 +492,11 @@ async def test_reconnecting_websocket_survives_a_restart(
 
 # Hostile input.
 
-_WRONG: list[Any] = [None, 1, -1.5, True, [], {}, [["a"]], {"a": 1}, "", "x" * 2000, "a\0b"]
-
 
 @pytest.mark.parametrize("field", ["action", "color"])
 async def test_wrong_types_in_a_body_are_refused(service: Service, field: str) -> None:
     """Each field with each wrong JSON type: 422, said in this format's words, nothing stored."""
-    for wrong in _WRONG:
+    for wrong in NO_NAMES:
         status, answer = await post(service, {**RED_CLICK, field: wrong})
         assert status == 422, wrong
         assert answer["message"] == answer["error"]["message"]
@@ -523,9 +522,9 @@ async def test_sql_and_html_are_only_text(service: Service) -> None:
 async def test_hostile_messages_leave_the_socket_working(service: Service) -> None:
     """Wrong types in every field, unknown actions, what isn't JSON: told, and nothing else."""
     key = service.keys[Role.READ]
-    messages: list[Any] = [{"action": wrong, "api_key": key} for wrong in _WRONG]
+    messages: list[Any] = [{"action": wrong, "api_key": key} for wrong in NO_NAMES]
     messages += [{"action": "add_api_key", "api_key": wrong} for wrong in (None, 1, [], {}, True)]
-    messages += [{"action": "live", "api_key": key, "event_type": wrong} for wrong in _WRONG]
+    messages += [{"action": "live", "api_key": key, "event_type": wrong} for wrong in NO_NAMES]
     messages += [{}, [], "text", 5, None, {"action": "add_api_key"}, {"action": "drop"}]
     texts = [json.dumps(each) for each in messages] + ["", "{", "[" * 50_000, '{"action":' * 5000]
     async with opened(service, "/ws") as socket:
