@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import random
+import re
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -171,6 +172,8 @@ async def test_what_one_counts_another_sees_and_a_restart_keeps(
         assert await asyncio.to_thread(end) in (0, None)
         for tab in (one, other):
             await tab.is_("reconnecting")
+        said = re.compile(r"Reconnecting\s+in \d+ s|Restarting, retry\s+in \d+ s")
+        await expect(other.page.locator("#connection")).to_have_text(said)
         await hand.move(8)
         await expect(one.page.locator("#notes")).to_contain_text("not confirmed yet")
         await asyncio.to_thread(site.process.restart().wait_ready)

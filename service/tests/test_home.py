@@ -4,6 +4,7 @@
 import re
 from typing import Any
 
+import pytest
 from conftest import query
 from faults import check_counts, until
 from playwright.async_api import expect
@@ -62,6 +63,39 @@ async def test_an_optimistic_count_is_there_before_anything_was_sent(
     assert site.stored().counts == {}
     await tab.page.locator("[name=way][value=websocket]").check(force=True)
     await expect(tab.page.locator("#clicks [data-total]")).to_have_text("0")
+
+
+GLIDES = """async () => {
+  const arc = [...document.querySelectorAll("#clicks .arc")].find((each) =>
+    each.textContent.startsWith("red:"));
+  const ways = new Set();
+  new MutationObserver(() => ways.add(arc.getAttribute("d"))).observe(arc, { attributes: true });
+  return () => ways.size;
+}"""
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+async def test_nothing_moves_for_who_wants_no_motion(
+    site: Site, open_tab: OpenTab, motion: str
+) -> None:
+    """An arc glides to its new size, and the sign of a lost connection breathes; for who asks for
+    less motion the arc is there at once and the sign is still."""
+    await site.api.post([{"type": "click", "subject": "red"}])
+    tab = await open_tab(site.url, reduced_motion=motion)
+    await tab.shows(site.stored)
+    steps = await tab.page.evaluate_handle(GLIDES)
+    await site.api.post([{"type": "click", "subject": "teal"}] * 3)
+    await tab.shows(site.stored)
+    breathing = """() => {
+      document.documentElement.dataset.connection = "reconnecting";
+      return getComputedStyle(document.querySelector("#connection"), "::before").animationName;
+    }"""
+    if motion == "reduce":
+        assert await steps.evaluate("(steps) => steps()") == 1
+        assert await tab.page.evaluate(breathing) == "none"
+    else:
+        await until(lambda: steps.evaluate("(steps) => steps() > 2"), 10)
+        assert await tab.page.evaluate(breathing) == "breathe"
 
 
 async def test_any_type_can_be_looked_at_and_counted(site: Site, open_tab: OpenTab) -> None:

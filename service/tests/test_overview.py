@@ -7,6 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from chromium import Tab
 from conftest import query
 from faults import until
@@ -209,6 +210,23 @@ async def test_the_line_moves_and_says_when_it_cannot_be_read(
     await tab.page.unroute(series)
     await expect(line).to_have_attribute("aria-label", re.compile("^0 hovers;"), timeout=30_000)
     await expect(said).to_be_hidden()
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+async def test_a_number_lights_up_as_it_changes(site: Site, open_tab: OpenTab, motion: str) -> None:
+    """It does, but not for who wants no motion."""
+    await site.api.post([{"type": "button_click", "subject": "buy"}])
+    tab = await open_tab(f"{site.url}/overview", base=site.url, reduced_motion=motion)
+    await has(tab, "buttons", [["buy", "1", "new"]])
+    await tab.page.evaluate(
+        """() => {
+          window.lit = 0;
+          Element.prototype.animate = () => void (window.lit += 1);
+        }"""
+    )
+    await site.api.post([{"type": "button_click", "subject": "buy"}])
+    await has(tab, "buttons", [["buy", "2", "new"]])
+    assert await tab.page.evaluate("window.lit") == (0 if motion == "reduce" else 1)
 
 
 async def test_two_overviews_agree_and_one_of_them_goes_offline(
