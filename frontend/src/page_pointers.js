@@ -23,7 +23,7 @@ export class PagePointers {
   #map;
   #form;
   #player;
-  #frame = new Frame((_, elapsed) => this.#draw(elapsed));
+  #frame = new Frame(() => this.#draw());
   #end = () => {};
   #chosen = null;
   #asked = 0;
@@ -172,8 +172,8 @@ export class PagePointers {
     }
   }
 
-  #draw(elapsed) {
-    const playing = this.#player.step(elapsed);
+  #draw() {
+    const playing = this.#player.step();
     this.#map.draw(this.#player.trail);
     write(this.#find("[data-now]"), `${counted(this.#map.count, "pointer")} now`);
     return playing;

@@ -1,11 +1,15 @@
 import { write } from "./element.js";
 import { clockOf, Playback } from "./playback.js";
 
+// A tab that nobody saw goes on where it was.
+const LONGEST_STEP_MS = 500;
+
 /** The buttons that play a session's way. `moved()` hears that there is something to draw. */
 export class Player {
   #root;
   #moved;
   #playback = new Playback([]);
+  #steppedAt = 0;
 
   constructor(root, moved) {
     this.#root = root;
@@ -31,11 +35,15 @@ export class Player {
   toggle() {
     if (this.#playback.playing) this.#playback.playing = false;
     else this.#playback.play();
+    this.#steppedAt = performance.now();
     this.#moved();
   }
 
-  /** Goes on for so many milliseconds; true while it plays. */
-  step(elapsed) {
+  /** Goes on for the time since the last step, however few frames there are; true while it plays. */
+  step() {
+    const now = performance.now();
+    const elapsed = Math.min(now - this.#steppedAt, LONGEST_STEP_MS);
+    this.#steppedAt = now;
     this.#playback.step(elapsed, Number(this.#find("[data-speed]").value));
     write(this.#find("[data-play]"), this.#playback.playing ? "Pause" : "Play");
     this.#showPosition(this.#playback);
