@@ -3,10 +3,6 @@
 import contextlib
 import hashlib
 import os
-import re
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +14,7 @@ import duckdb
 import msgspec
 from conftest import query
 
+from livetally.local_aws import LocalAws
 from livetally.workers.manifest import Entry
 from livetally.workers.schema import escape
 
@@ -159,41 +156,22 @@ def manifest_entries(root: Path) -> list[Entry]:
     return [msgspec.json.decode(line, type=Entry) for line in lines]
 
 
-class Moto:
-    """AWS as moto serves it, in a process of its own."""
+class Buckets:
+    """S3 as moto's server answers for it."""
 
-    def __init__(self, log: Path) -> None:
-        with log.open("wb") as to:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
-                stdout=to,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-            )
-        deadline = time.monotonic() + 60
-        while not (found := re.search(r"Running on (http://\S+)", log.read_text())):
-            assert self.process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        self.url = found[1]
-        self.environ = {
-            "AWS_ENDPOINT_URL_S3": self.url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "eu-central-1",
-            "AWS_DEFAULT_REGION": "eu-central-1",
-        }
+    def __init__(self, server: LocalAws) -> None:
+        self.environ = server.environ
+        self.url = server.url
         self.s3 = boto3.client(
             "s3",
-            endpoint_url=self.url,
-            region_name="eu-central-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
+            endpoint_url=server.url,
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
         )
 
     def make_bucket(self, name: str) -> None:
-        where = {"LocationConstraint": "eu-central-1"}
-        self.s3.create_bucket(Bucket=name, CreateBucketConfiguration=where)
+        self.s3.create_bucket(Bucket=name)
 
     def download(self, bucket: str, prefix: str, to: Path) -> Path:
         """The objects as files below `to`."""
@@ -203,10 +181,6 @@ class Moto:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(self.s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read())
         return to
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait()
 
 
 @contextlib.contextmanager

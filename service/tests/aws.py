@@ -1,12 +1,14 @@
-"""What tests of the queue stand on: moto's server, a queue with its dead letters, a bucket."""
+"""What tests of the queue stand on: moto's server, a queue with its dead letters, a bucket, and a
+gate before them that fails as AWS does."""
 
 import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
+import aiohttp
 import boto3
 import botocore.config
 from aiohttp import web
@@ -126,3 +128,78 @@ async def working(
         yield f"http://127.0.0.1:{sock.getsockname()[1]}"
     finally:
         await runner.cleanup()
+
+
+#: Breaks the connection instead of answering.
+BREAK = web.Response()
+Spoil = Callable[[web.Request], web.Response | None]
+
+
+class Gate:
+    """Stands before AWS; `spoil` may answer in its place, or break the connection (BREAK)."""
+
+    def __init__(self, behind: str) -> None:
+        self._behind = behind
+        self.spoil: Spoil = lambda request: None
+        #: of the next object read, only so many bytes come through
+        self.cut_at: int | None = None
+        self.url = ""
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator["Gate"]:
+        async with aiohttp.ClientSession(auto_decompress=False) as self._http:
+            app = web.Application(client_max_size=2**24)
+            app.router.add_route("*", "/{path:.*}", self._handle)
+            runner = web.AppRunner(app, shutdown_timeout=0)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            try:
+                yield self
+            finally:
+                await runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        answer = self.spoil(request)
+        if answer is BREAK and request.transport:
+            request.transport.abort()
+        if answer is not None:
+            return answer
+        headers = {n: v for n, v in request.headers.items() if n.lower() != "host"}
+        async with self._http.request(
+            request.method,
+            self._behind + request.raw_path,
+            headers=headers,
+            data=await request.read(),
+        ) as response:
+            body = await response.read()
+            kept = ("content-type", "etag", "content-range")
+            told = {n: v for n, v in response.headers.items() if n.lower() in kept}
+            if self.cut_at is not None and is_object(request):
+                return await self._cut(request, response.status, told, body)
+            return web.Response(status=response.status, headers=told, body=body)
+
+    async def _cut(
+        self, request: web.Request, status: int, headers: dict[str, str], body: bytes
+    ) -> web.StreamResponse:
+        size, self.cut_at = self.cut_at, None
+        answer = web.StreamResponse(status=status, headers=headers)
+        answer.content_length = len(body)
+        await answer.prepare(request)
+        await answer.write(body[:size])
+        await asyncio.sleep(0.05)  # so that they are read before the connection breaks
+        if request.transport:
+            request.transport.abort()
+        return answer
+
+
+def is_object(request: web.Request) -> bool:
+    """Whether it asks for an object that a message may tell of."""
+    return request.method == "GET" and "/inbox/" in request.path
+
+
+def s3_refusing(code: str, status: int) -> Callable[[web.Request], web.Response]:
+    """Answers as S3 refuses."""
+    text = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+    return lambda request: web.Response(status=status, text=text, content_type="application/xml")

@@ -9,13 +9,14 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from archived import Moto, check_archive, environment, files, fill, in_archive
+from archived import Buckets, check_archive, environment, files, fill, in_archive
 from conftest import Process, query
 from faults import until
 from hypothesis import given
 from hypothesis import strategies as st
 
 from livetally.health import Health
+from livetally.local_aws import LocalAws
 from livetally.metrics import Metrics
 from livetally.workers import parquet, schema
 from livetally.workers.archive import Archive
@@ -27,12 +28,10 @@ from livetally.workers.objects import Objects, open_objects
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
-    server = Moto(tmp_path_factory.mktemp("moto") / "log")
-    with environment(server.environ):
-        yield server
-    server.stop()
+@pytest.fixture
+def buckets(aws_server: LocalAws) -> Iterator[Buckets]:
+    with environment(aws_server.environ):
+        yield Buckets(aws_server)
 
 
 class Crashed(BaseException):
@@ -232,33 +231,33 @@ async def test_killed_workers_and_a_directory(
 
 
 async def test_killed_workers_and_a_bucket(
-    database_url: str, tmp_path: Path, spawn: Callable[..., Process], moto: Moto
+    database_url: str, tmp_path: Path, spawn: Callable[..., Process], buckets: Buckets
 ) -> None:
     """kill -9 at random moments: the bucket equals Postgres."""
-    moto.make_bucket("killed")
+    buckets.make_bucket("killed")
 
     def start() -> Process:
-        settings = {"LIVETALLY_ARCHIVE_URL": "s3://killed/some/prefix", **SMALL, **moto.environ}
+        settings = {"LIVETALLY_ARCHIVE_URL": "s3://killed/some/prefix", **SMALL, **buckets.environ}
         return spawn("--archive", command="worker", **settings)
 
     await killed_at_random(start, database_url, seed=2, kills=6)
-    check_archive(moto.download("killed", "some/prefix/", tmp_path / "got"), database_url)
+    check_archive(buckets.download("killed", "some/prefix/", tmp_path / "got"), database_url)
 
 
-async def test_a_part_of_many_pieces(database_url: str, tmp_path: Path, moto: Moto) -> None:
+async def test_a_part_of_many_pieces(database_url: str, tmp_path: Path, buckets: Buckets) -> None:
     """A part that is larger than a piece is uploaded in several, and comes back the same."""
     fill(database_url, 3, hours=1, kinds=1)
     noise = "(SELECT json_build_object('x', string_agg(md5(random()::text || g), ''))"
     noise += " FROM generate_series(1, 300000) AS g)"
     query(database_url, f"UPDATE events SET properties = {noise}")
-    moto.make_bucket("large")
+    buckets.make_bucket("large")
     async with worker(database_url, open_objects("s3://large")) as archive:
         await archive_all(archive)
         (entry,) = [each async for each in entries(archive._objects)]
         assert entry.bytes > PIECE_BYTES
         await archive._objects.get(entry.object, tmp_path / "got")
     assert parquet.digest(tmp_path / "got") == (entry.bytes, entry.sha256)
-    check_archive(moto.download("large", "", tmp_path / "all"), database_url)
+    check_archive(buckets.download("large", "", tmp_path / "all"), database_url)
 
 
 def test_terraform_declares_this_table() -> None:

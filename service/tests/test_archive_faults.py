@@ -7,69 +7,27 @@ import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 import pytest
-from aiohttp import web
-from archived import Moto, check_archive, environment, fill
+from archived import Buckets, check_archive, environment, fill
+from aws import BREAK, Gate, Spoil, s3_refusing
 from faults import until
-from test_archive import all_archived, moto, worker
+from test_archive import all_archived, buckets, worker
 
 from livetally.errors import DatabaseUnavailable
 from livetally.workers.archive import Archive
 from livetally.workers.objects import open_objects
 
-__all__ = ["moto"]  # the fixture
+__all__ = ["buckets"]  # the fixture
 
-REFUSALS = {
-    "access_denied": (403, "AccessDenied"),
-    "credentials": (403, "InvalidAccessKeyId"),
-    "missing": (404, "NoSuchBucket"),
-    "throttled": (503, "SlowDown"),
-    "clock_skew": (403, "RequestTimeTooSkewed"),
-    "server_error": (500, "InternalError"),
-    "unreachable": (0, ""),
+FAULTS: dict[str, Spoil] = {
+    "access_denied": s3_refusing("AccessDenied", 403),
+    "credentials": s3_refusing("InvalidAccessKeyId", 403),
+    "missing": s3_refusing("NoSuchBucket", 404),
+    "throttled": s3_refusing("SlowDown", 503),
+    "clock_skew": s3_refusing("RequestTimeTooSkewed", 403),
+    "server_error": s3_refusing("InternalError", 500),
+    "unreachable": lambda request: BREAK,
 }
-
-
-class Between:
-    """Stands before moto's S3 and answers in its place while it is told to."""
-
-    def __init__(self, behind: str) -> None:
-        self._behind = behind
-        self.refuses: tuple[int, str] | None = None
-        self.url = ""
-
-    @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator["Between"]:
-        app = web.Application(client_max_size=2**30)
-        app.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        async with aiohttp.ClientSession(auto_decompress=False) as self._http:
-            try:
-                yield self
-            finally:
-                await runner.cleanup()
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        if self.refuses:
-            status, code = self.refuses
-            if not status:  # the line is cut
-                assert request.transport
-                request.transport.abort()
-                return web.Response()
-            text = f"<Error><Code>{code}</Code><Message>it says</Message></Error>"
-            return web.Response(status=status, text=text, content_type="application/xml")
-        url = self._behind + request.raw_path
-        headers = {k: v for k, v in request.headers.items() if k.lower() != "content-length"}
-        async with self._http.request(request.method, url, data=body, headers=headers) as answer:
-            drop = {"transfer-encoding", "content-length", "connection", "date", "server"}
-            kept = {k: v for k, v in answer.headers.items() if k.lower() not in drop}
-            return web.Response(status=answer.status, body=await answer.read(), headers=kept)
 
 
 def failures(archive: Archive, cause: str) -> float:
@@ -103,36 +61,40 @@ async def well_again(archive: Archive, database_url: str) -> None:
     await until(lambda: archive._health.report(None).status == "ready", 60)
 
 
-@pytest.mark.parametrize("cause", REFUSALS)
+@pytest.mark.parametrize("cause", FAULTS)
 async def test_a_bucket_that_fails(
-    cause: str, moto: Moto, database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    cause: str,
+    buckets: Buckets,
+    database_url: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Whatever S3 answers, or doesn't: it is told by its cause, and all is archived afterwards."""
     bucket = f"fails-{cause.replace('_', '-')}"
-    moto.make_bucket(bucket)
+    buckets.make_bucket(bucket)
     fill(database_url, 500, hours=1, kinds=2)
-    async with Between(moto.url).open() as between:
-        with environment({"AWS_ENDPOINT_URL_S3": between.url}):
+    async with Gate(buckets.url).open() as gate:
+        with environment({"AWS_ENDPOINT_URL_S3": gate.url}):
             async with worker(database_url, open_objects(f"s3://{bucket}/a")) as archive:
-                between.refuses = REFUSALS[cause]
+                gate.spoil = FAULTS[cause]
                 async with running(archive):
                     await told_and_lost_nothing(archive, cause, caplog)
-                    between.refuses = None
+                    gate.spoil = lambda request: None
                     await well_again(archive, database_url)
-    check_archive(moto.download(bucket, "a/", tmp_path), database_url)
+    check_archive(buckets.download(bucket, "a/", tmp_path), database_url)
 
 
 async def test_a_bucket_that_is_made_later(
-    moto: Moto, database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    buckets: Buckets, database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What S3 itself says of a bucket that isn't there; once it is made, all is archived."""
     fill(database_url, 100, hours=1, kinds=1)
     async with worker(database_url, open_objects("s3://made-later")) as archive, running(archive):
         await told_and_lost_nothing(archive, "missing", caplog)
         assert "LIVETALLY_ARCHIVE_URL" in caplog.text
-        moto.make_bucket("made-later")
+        buckets.make_bucket("made-later")
         await well_again(archive, database_url)
-    check_archive(moto.download("made-later", "", tmp_path), database_url)
+    check_archive(buckets.download("made-later", "", tmp_path), database_url)
 
 
 async def test_a_directory_that_is_not_there(

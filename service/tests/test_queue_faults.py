@@ -2,7 +2,6 @@
 lost, nothing counts twice, the cause is told, and all heals by itself."""
 
 import asyncio
-import contextlib
 import json
 import random
 import re
@@ -12,7 +11,17 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aws import Account, make_account, ndjson, working
+from aws import (
+    BREAK,
+    Account,
+    Gate,
+    Spoil,
+    is_object,
+    make_account,
+    ndjson,
+    s3_refusing,
+    working,
+)
 from conftest import Process, make_keys, totals_in, unreachable
 from faults import check_counts, until
 
@@ -21,74 +30,6 @@ from livetally.local import LocalPostgres
 from livetally.workers import queue
 
 RED = {"type": "click", "subject": "red"}
-
-
-#: Breaks the connection instead of answering.
-BREAK = web.Response()
-Spoil = Callable[[web.Request], web.Response | None]
-
-
-class Gate:
-    """Stands before AWS; `spoil` may answer in its place, or break the connection (BREAK)."""
-
-    def __init__(self, behind: str) -> None:
-        self._behind = behind
-        self.spoil: Spoil = lambda request: None
-        #: of the next object read, only so many bytes come through
-        self.cut_at: int | None = None
-        self.url = ""
-
-    @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator["Gate"]:
-        async with aiohttp.ClientSession(auto_decompress=False) as self._http:
-            app = web.Application(client_max_size=2**24)
-            app.router.add_route("*", "/{path:.*}", self._handle)
-            runner = web.AppRunner(app, shutdown_timeout=0)
-            await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            try:
-                yield self
-            finally:
-                await runner.cleanup()
-
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
-        answer = self.spoil(request)
-        if answer is BREAK and request.transport:
-            request.transport.abort()
-        if answer is not None:
-            return answer
-        headers = {n: v for n, v in request.headers.items() if n.lower() != "host"}
-        async with self._http.request(
-            request.method,
-            self._behind + request.raw_path,
-            headers=headers,
-            data=await request.read(),
-        ) as response:
-            body = await response.read()
-            kept = ("content-type", "etag", "content-range")
-            told = {n: v for n, v in response.headers.items() if n.lower() in kept}
-            if self.cut_at is not None and _is_object(request):
-                return await self._cut(request, response.status, told, body)
-            return web.Response(status=response.status, headers=told, body=body)
-
-    async def _cut(
-        self, request: web.Request, status: int, headers: dict[str, str], body: bytes
-    ) -> web.StreamResponse:
-        size, self.cut_at = self.cut_at, None
-        answer = web.StreamResponse(status=status, headers=headers)
-        answer.content_length = len(body)
-        await answer.prepare(request)
-        await answer.write(body[:size])
-        await asyncio.sleep(0.05)  # so that they are read before the connection breaks
-        if request.transport:
-            request.transport.abort()
-        return answer
-
-
-def _is_object(request: web.Request) -> bool:
-    return request.method == "GET" and "/inbox/" in request.path
 
 
 def refusing(code: str, status: int = 400) -> Callable[[web.Request], web.Response]:
@@ -172,12 +113,6 @@ async def test_a_cut_object_is_read_on(
     assert account.dead() == []
 
 
-def s3_refusing(code: str, status: int) -> Callable[[web.Request], web.Response]:
-    """Answers as S3 refuses."""
-    text = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
-    return lambda request: web.Response(status=status, text=text, content_type="application/xml")
-
-
 S3_FAULTS: dict[str, Spoil] = {
     "unreachable": lambda request: BREAK,
     "throttled": s3_refusing("SlowDown", 503),
@@ -198,7 +133,7 @@ async def test_a_store_that_can_not_be_asked(
 ) -> None:
     """While S3 is away or unwilling an object waits in hand, other messages are counted, the cause
     is counted and logged once; when it ends the object is read without anybody's help."""
-    gate.spoil = lambda request: S3_FAULTS[cause](request) if _is_object(request) else None
+    gate.spoil = lambda request: S3_FAULTS[cause](request) if is_object(request) else None
     async with working(account, database_url, redis_url) as url:
         account.put("inbox/a", ndjson([RED] * 3))
         account.send(RED)
@@ -237,7 +172,7 @@ async def test_an_object_that_may_not_be_read(
     monkeypatch.setattr(queue, "delay_s", lambda receives, patient: 1 if patient else 0)
 
     def deny_once(request: web.Request) -> web.Response | None:
-        if not _is_object(request):
+        if not is_object(request):
             return None
         gate.spoil = lambda request: None
         return denied(request)
@@ -334,8 +269,8 @@ def _calls(name: str) -> Callable[[web.Request], bool]:
 
 #: Where a worker dies, and whether something must be committed by then.
 STEPS: dict[str, tuple[Callable[[web.Request], bool], bool]] = {
-    "before an object": (_is_object, False),
-    "within an object": (lambda request: _is_object(request) and "Range" in request.headers, True),
+    "before an object": (is_object, False),
+    "within an object": (lambda request: is_object(request) and "Range" in request.headers, True),
     "before letting go": (_calls("ChangeMessageVisibilityBatch"), False),
     "before deleting": (_calls("DeleteMessageBatch"), True),
 }
