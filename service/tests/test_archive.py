@@ -21,7 +21,7 @@ from livetally.metrics import Metrics
 from livetally.workers import parquet, schema
 from livetally.workers.archive import Archive
 from livetally.workers.bucket import PIECE_BYTES
-from livetally.workers.ledger import Ledger
+from livetally.workers.ledger import Hole, Ledger
 from livetally.workers.manifest import entries
 from livetally.workers.objects import Objects, open_objects
 
@@ -163,14 +163,19 @@ async def test_events_wait_for_a_part_s_worth(database_url: str, tmp_path: Path)
     check_archive(tmp_path, database_url)
 
 
-async def test_a_hole_in_the_log_is_no_archive(database_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("planned", [False, True])
+async def test_a_hole_in_the_log_is_no_archive(
+    database_url: str, tmp_path: Path, planned: bool
+) -> None:
     """If somebody deletes events, before they are planned or after, nothing is archived as if they
     had never been: it is an error, and counted."""
     fill(database_url, 300, hours=1, kinds=1)
     async with worker(database_url, tmp_path) as archive:
+        if planned:
+            await archive.step()
         query(database_url, "DELETE FROM events WHERE slot = 1 AND seq = 7")
         for _ in range(2):
-            with pytest.raises(Exception, match="300 events should be"):
+            with pytest.raises(Hole, match="should hold 300" if planned else "300 events should"):
                 await archive.step()
         assert not files(tmp_path, "*.parquet")
 
