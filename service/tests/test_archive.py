@@ -21,6 +21,7 @@ from livetally.metrics import Metrics
 from livetally.workers import parquet, schema
 from livetally.workers.archive import Archive
 from livetally.workers.bucket import PIECE_BYTES
+from livetally.workers.directory import Directory
 from livetally.workers.ledger import Hole, Ledger
 from livetally.workers.manifest import entries
 from livetally.workers.objects import Objects, open_objects
@@ -119,9 +120,19 @@ async def test_a_crash_at_every_upload(database_url: str, tmp_path: Path, after:
     assert not files(tmp_path / "_tmp", "*")
 
 
-async def test_two_workers_share_and_never_double(database_url: str, tmp_path: Path) -> None:
-    """Each part is written by one worker; together they archive everything once."""
+async def test_two_workers_share_and_never_double(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part is written by one worker, once; together they archive everything once."""
     fill(database_url, 12_000)
+    written: list[str] = []
+    put = Directory.put
+
+    async def noted(self: Directory, name: str, file: Path) -> None:
+        written.append(name)
+        await put(self, name, file)
+
+    monkeypatch.setattr(Directory, "put", noted)
     async with (
         worker(database_url, tmp_path) as one,
         worker(database_url, tmp_path) as other,
@@ -131,6 +142,8 @@ async def test_two_workers_share_and_never_double(database_url: str, tmp_path: P
         shares = [archive._metrics.archived_events._value.get() for archive in (one, other)]
     assert sum(shares) == 12_000
     assert min(shares) > 1_000
+    parts = [name for name in written if name.endswith(".parquet")]
+    assert len(parts) == len(set(parts))
     check_archive(tmp_path, database_url)
 
 
