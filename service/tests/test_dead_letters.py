@@ -2,12 +2,14 @@
 
 import asyncio
 import hashlib
+import re
 from typing import Any
 
 import aiohttp
 import pytest
 from aws import Account
 from conftest import Service, query, serving, totals_in
+from test_export import on_a_terminal
 from test_openapi import Caller
 
 from livetally.cli import main
@@ -78,6 +80,15 @@ async def test_by_the_command(account: Account, command: Command, dead: tuple[st
     assert "no-such is not among the dead letters" in said
     assert account.counts() == (1, 0)
     assert [each["MessageId"] for each in account.dead()] == [dead[1]]
+
+
+async def test_progress_is_shown(
+    account: Account, command: Command, database_url: str, dead: tuple[str, str]
+) -> None:
+    """On a terminal a replay shows how far it is."""
+    said = await asyncio.to_thread(on_a_terminal, database_url, "replay", "--all")
+    assert re.search(r"dead letters.*100%", said, re.DOTALL)
+    assert account.counts() == (2, 0)
 
 
 async def test_what_is_replayed_counts_once(
