@@ -71,7 +71,7 @@ test-frontend: $(PAGE)
 	@if [ -d frontend/node_modules ]; then cd frontend && NODE_OPTIONS=--test-reporter=spec npm test --silent; fi
 
 compose-test: .venv/.dev
-	@exec service/deploy/tests/run .venv/bin/python -m pytest service/deploy/tests $(ARGS)
+	@exec service/deploy/tests/run .venv/bin/python -m pytest service/deploy/tests -o timeout=300 $(ARGS)
 
 lint: .venv/.dev
 	@.venv/bin/ruff format --check --quiet .

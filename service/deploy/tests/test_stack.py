@@ -12,6 +12,8 @@ from datetime import datetime
 import aiohttp
 from conftest import IMAGE, ROOT, Load, Stack, compose, in_thread, run, until
 
+from livetally import __version__
+
 MAX_IMAGE_BYTES = 190_000_000
 RUNBOOK = ROOT / "service" / "deploy" / "README.md"
 
@@ -42,10 +44,16 @@ def test_the_image_is_small_and_locked_down(
     assert image["Size"] <= MAX_IMAGE_BYTES
     assert image["Config"]["User"] == "10001:10001"
     assert image["Config"]["Healthcheck"]["Test"][0] == "CMD"
-    labels = image["Config"]["Labels"]
-    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    labels = {name.rpartition(".")[2]: each for name, each in image["Config"]["Labels"].items()}
+    assert (labels["title"], labels["licenses"]) == ("Livetally", "Apache-2.0")
+    assert labels["version"] == __version__
+    assert labels["revision"] == os.environ.get("LIVETALLY_REVISION", "unknown")
     for tool in ("pip", "apt-get", "gcc", "curl", "npm", "perl"):
         assert not run("docker", "exec", stack.tasks()[0], "sh", "-c", f"command -v {tool} || :")
+    caches = (
+        "find / -xdev -name pip -o -path '/var/cache/*' -o -path '/var/lib/apt/*' 2>/dev/null || :"
+    )
+    assert not run("docker", "exec", stack.tasks()[0], "sh", "-c", caches)
     ran = run("docker", "exec", stack.tasks()[0], "sh", "-c", "touch /x /venv/x 2>&1 || :")
     assert ran.count("Read-only file system") == 2
 
@@ -97,6 +105,15 @@ async def test_the_clients_address_comes_through(stack: Stack) -> None:
         assert await ask("203.0.113.2") == 200
 
 
+async def test_tls_in_front_comes_through(stack: Stack) -> None:
+    """What the TLS proxy before this one says it speaks is what pages show as the address."""
+    host = stack.url.removeprefix("http://")
+    async with aiohttp.ClientSession() as http:
+        for scheme, headers in (("http", {}), ("https", {"x-forwarded-proto": "https"})):
+            async with http.get(stack.url + "/examples", headers=headers) as response:
+                assert f"{scheme}://{host}/" in await response.text()
+
+
 async def test_viewers_of_both_tasks_see_every_event(stack: Stack) -> None:
     """Events go in through the proxy, websockets to whichever task: all of them show the total."""
     async with stack.viewers(20) as viewers, stack.under_load(2) as load:
@@ -138,6 +155,29 @@ async def test_what_is_not_for_everybody_stays_inside(stack: Stack) -> None:
         ) as response:
             assert response.status == 413
             assert (await response.json())["error"]["code"] == "too_large"
+        async with http.get(stack.url + "/v1/types", headers={"x-long": "x" * 20_000}) as response:
+            assert response.status == 400
+            assert (await response.json())["error"]["code"] == "bad_request"
+        async with http.get(stack.url + "/grafana/") as response:  # its profile is off
+            assert response.status == 404
+
+
+async def test_without_a_task_clients_are_told_to_come_again(stack: Stack) -> None:
+    """As by the service itself: 503 with Retry-After, soon, whoever asks; and then all is well."""
+    await in_thread(compose, "stop", "service")
+    async with aiohttp.ClientSession() as http:
+        headers = {"x-api-key": stack.write}
+        async with http.post(
+            stack.url + "/v1/events", json={"type": "click", "subject": "red"}, headers=headers
+        ) as response:
+            assert response.status == 503
+            assert response.headers["Retry-After"] == "1"
+            assert response.headers["Access-Control-Allow-Origin"] == "*"
+            assert (await response.json())["error"]["code"] == "unavailable"
+    await in_thread(compose, "start", "service")
+    async with stack.under_load(1) as load:
+        await load.more(1)
+    await exact(stack, load)
 
 
 async def test_a_killed_task_loses_nothing(stack: Stack) -> None:
