@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 import aiohttp
+import pytest
 from conftest import IMAGE, ROOT, Load, Stack, compose, in_thread, run, until
 
 from livetally import __version__
@@ -318,6 +319,22 @@ def test_prometheus_scrapes_every_task(stack: Stack) -> None:
     rules = json.loads(compose(*wget, "http://127.0.0.1:9090/api/v1/rules"))
     assert rules["data"]["groups"]
     compose("--profile", "metrics", "rm", "--stop", "--force", "prometheus")
+
+
+async def test_lost_passwords_are_made_anew(stack: Stack) -> None:
+    """By the runbook's commands, when the owner's is gone and what Postgres holds is not."""
+    async with stack.under_load(1) as load:
+        await load.more(10)
+    compose("down", "--timeout", "35")
+    project = os.environ.get("COMPOSE_PROJECT_NAME", "livetally")
+    run("docker", "volume", "rm", f"{project}_secrets-owner")
+    with pytest.raises(AssertionError, match="migrate"):
+        compose("up", "--detach", "--wait")
+    assert "authentication failed" in compose("logs", "migrate")
+    shell(command("docker compose stop postgres"))
+    shell(command("docker compose run --rm --no-deps -T postgres"))
+    shell(command("docker compose up --detach --wait  "))
+    await exact(stack, load)
 
 
 async def test_backup_and_restore(stack: Stack, tmp_path_factory: object) -> None:
