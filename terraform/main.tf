@@ -233,6 +233,7 @@ module "access" {
   state_secret_arns = [module.database.service_secret_arn, module.cache.password_secret_arn]
   pages_bucket_name = module.edge.pages_bucket_name
   kms_key_arn       = aws_kms_key.this.arn
+  glue_table        = module.storage.glue_table
 }
 
 # --- What doesn't stop an apply, but should be seen ----------------------------------------------

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from typing import Any
 import pytest
 from stack import ROOT, Background, Missing, Moto, Stack, terraform_and_mirror
 
@@ -95,3 +96,11 @@ def _place(item: pytest.Item) -> tuple[int, str, int]:
     waits = "applied" in getattr(item, "fixturenames", ())
     environment = item.callspec.params.get("applied", "") if hasattr(item, "callspec") else ""
     return (0 if waits else 1, str(environment), int("destroy" in item.name))
+@pytest.fixture(scope="session")
+def replanned(applied: Stack) -> tuple[dict[str, Any], set[str]]:
+    """A second plan when nothing was changed, and all that it called."""
+    with applied.moto.calls() as calls:
+        plan = applied.plan()
+    return plan, calls
+
+

@@ -4,7 +4,8 @@
 
 moto simulates AWS; the provider's own binary makes every call. For some calls that it makes moto
 has no answer, or forgets an attribute it was told: moto_gaps/ has those, a module a service. None
-makes up a value that the caller didn't send: what Terraform reads back is what it wrote.
+makes up a value that the caller didn't send: what Terraform reads back is what it wrote. moto asks
+nobody for rights: MOTO_CALLS names a file to write down what was called.
 """
 
 import os
@@ -18,6 +19,7 @@ from moto_gaps import (
     athena,
     autoscaling,
     budgets,
+    calls,
     cloudfront,
     ec2,
     ecs,
@@ -35,6 +37,7 @@ def fill() -> None:
         athena,
         autoscaling,
         budgets,
+        calls,
         cloudfront,
         ec2,
         ecs,

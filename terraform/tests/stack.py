@@ -102,11 +102,13 @@ class Moto:
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self._log = log
+        self._calls = log.with_suffix(".calls")
 
     def __enter__(self) -> "Moto":
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, HERE / "moto_server.py", "-H", "127.0.0.1", "-p", str(self._port)],
+                env={**os.environ, "MOTO_CALLS": str(self._calls)},
                 stdout=log,
                 stderr=log,
             )
@@ -127,6 +129,16 @@ class Moto:
                 return True
         except (urllib.error.URLError, OSError):
             return False
+
+    @contextmanager
+    def calls(self) -> Iterator[set[str]]:
+        """What is called meanwhile, as IAM names actions; known at the end."""
+        called: set[str] = set()
+        begin = self._calls.stat().st_size
+        yield called
+        with self._calls.open(encoding="utf-8") as file:
+            file.seek(begin)
+            called |= set(file.read().split())
 
     def client(self, service: str, region: str = "eu-central-1") -> Any:
         """boto3's client: what AWS itself says there is."""

@@ -67,15 +67,22 @@ resource "aws_iam_role_policy_attachment" "read" {
 }
 
 data "aws_iam_policy_document" "read" {
+  #checkov:skip=CKV_AWS_356:secretsmanager:GetRandomPassword has no resource to name: it makes up letters, and reads nothing
   statement {
     sid    = "NotWhatUsersSent"
     effect = "Deny"
     actions = [
-      "athena:GetQueryResults",
+      "athena:GetQueryResults*",
       "logs:FilterLogEvents",
       "logs:GetLogEvents",
+      "logs:GetLogObject",
+      "logs:GetLogRecord",
+      "logs:GetQueryResults",
+      "logs:StartLiveTail",
       "logs:StartQuery",
+      "rds:Download*",
       "sqs:ReceiveMessage",
+      "wafv2:GetSampledRequests",
     ]
     resources = ["*"]
   }
@@ -85,6 +92,23 @@ data "aws_iam_policy_document" "read" {
     effect        = "Deny"
     actions       = ["s3:GetObject", "s3:GetObjectVersion"]
     not_resources = ["${local.state_bucket}/${var.environment}/*"]
+  }
+
+  # What ReadOnlyAccess lacks of what a plan asks.
+  statement {
+    sid       = "DrawPassword"
+    actions   = ["secretsmanager:GetRandomPassword"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid     = "LookAtArchiveTable"
+    actions = ["glue:GetPartitionIndexes"]
+    resources = [
+      "arn:aws:glue:${local.region}:${local.account}:catalog",
+      "arn:aws:glue:${local.region}:${local.account}:database/${split(".", var.glue_table)[0]}",
+      "arn:aws:glue:${local.region}:${local.account}:table/${replace(var.glue_table, ".", "/")}",
+    ]
   }
 
   statement {

@@ -38,6 +38,11 @@ variable "state_secret_arns" {
   type        = list(string)
 }
 
+variable "glue_table" {
+  description = "The archive in Athena: DATABASE.TABLE"
+  type        = string
+}
+
 variable "pages_bucket_name" {
   description = "Where the page's files go; null without CloudFront"
   type        = string

@@ -1,5 +1,7 @@
 # Postgres 16, the truth: one RDS instance (with a standby in prod), or Aurora Serverless v2.
 
+data "aws_caller_identity" "current" {}
+
 locals {
   aurora = var.engine == "aurora"
 
@@ -248,6 +250,12 @@ data "aws_iam_policy_document" "monitoring_assume" {
       identifiers = ["monitoring.rds.amazonaws.com"]
     }
   }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.current.account_id]
+    }
 }
 
 resource "aws_iam_role_policy_attachment" "monitoring" {
