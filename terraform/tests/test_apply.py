@@ -168,6 +168,11 @@ def container(stack: Stack, task: str) -> dict[str, Any]:
     arn = stack.outputs()["service"]["task_definition_arns"][task]
     definition = stack.moto.client("ecs").describe_task_definition(taskDefinition=arn)
     (found,) = definition["taskDefinition"]["containerDefinitions"]
+    (found,) = elb.describe_target_groups(TargetGroupArns=[outputs["edge"]["target_group_arn"]])[
+        "TargetGroups"
+    ]
+    # Not /readyz: a fail-over of Postgres would have every task replaced, its viewers cut.
+    assert found["HealthCheckPath"] == "/healthz"
     return dict(found)
 
 

@@ -58,7 +58,7 @@ end
 control "livetally-alb-04" do
   impact 0.7
   title "Leaving tasks are left time, and nobody sticks to one"
-  desc "Deregistration takes as long as declared, 60 to 90 s and no less than draining; stickiness is off; /readyz decides."
+  desc "Deregistration takes as long as declared, 60 to 90 s and no less than draining; stickiness is off; /healthz decides."
   desc "rationale", "Viewers are moved, not cut; a new task gets its share."
   desc "fix", "deregistration_delay_s and drain_s in terraform/main.tf."
   tag component: "edge", cis: ["CIS Controls 8: 4.1"], nist: %w[SC-5 CP-10]
@@ -68,7 +68,7 @@ control "livetally-alb-04" do
     its("deregistration_delay_s") { should eq input("deregistration_delay_s") }
     its("deregistration_delay_s") { should be_a(Integer).and be_between(60, 90).and be >= input("drain_s") }
     its("stickiness") { should eq "false" }
-    its("health_check_path") { should eq "/readyz" }
+    its("health_check_path") { should eq "/healthz" }
   end
 end
 

@@ -53,8 +53,10 @@ resource "aws_lb_target_group" "web" {
     enabled = false
   }
 
+  # Alive, not ready: while Postgres is away no task is ready, and ECS would replace them all, viewers
+  # and all. So they stay, say 503, and are well when it is. (A new one doesn't start without it.)
   health_check {
-    path                = "/readyz"
+    path                = "/healthz"
     matcher             = "200"
     interval            = 10
     timeout             = 5
