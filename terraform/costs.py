@@ -24,7 +24,13 @@ PRICES = {
     "traffic out, GB (next 40 TB)": 0.085,
     "traffic out, GB (next 100 TB)": 0.07,
     "traffic out, GB (beyond)": 0.05,
-    "WAF, ACL and five rules": 9.0,
+    "CloudFront, million requests": 1.00,
+    "CloudFront, GB (first 10 TB)": 0.085,
+    "CloudFront, GB (next 40 TB)": 0.08,
+    "CloudFront, GB (next 100 TB)": 0.06,
+    "CloudFront, GB (beyond)": 0.04,
+    "WAF, ACL": 5.0,
+    "WAF, rule": 1.0,
     "WAF, million requests": 0.60,
     "db.t4g.small, hour": 0.032,
     "db.r8g.xlarge, hour": 0.478,
@@ -71,14 +77,14 @@ class Size(NamedTuple):
     disk_gb: int
     cache: str
     cache_nodes: int
-    zones: int
     nats: int
+    cloudfront: bool
 
 
 SIZES = [
-    Size(1_000, 1, 1, 0.5, 1, "db.t4g.small", False, 20, "cache.t4g.micro", 1, 2, 1),
-    Size(100_000, 1, 10, 1, 2, "db.r8g.xlarge", True, 500, "cache.m7g.large", 3, 3, 3),
-    Size(10_000_000, 3, 334, 1, 2, "db.r8g.8xlarge", True, 6000, "cache.m7g.large", 3, 3, 3),
+    Size(1_000, 1, 1, 0.5, 1, "db.t4g.small", False, 20, "cache.t4g.micro", 1, 1, False),
+    Size(100_000, 1, 10, 1, 2, "db.r8g.xlarge", True, 500, "cache.m7g.large", 3, 3, True),
+    Size(10_000_000, 3, 334, 1, 2, "db.r8g.8xlarge", True, 6000, "cache.m7g.large", 3, 3, False),
 ]
 
 
@@ -99,8 +105,10 @@ def monthly(size: Size) -> dict[str, float]:
         "Redis": size.cells * size.cache_nodes * HOURS * PRICES[f"{size.cache}, hour"],
         "load balancer, WAF": size.cells * HOURS * PRICES["load balancer, hour"]
         + HOURS * _capacity_units(viewers, out_gb) * PRICES["load balancer, capacity unit-hour"]
-        + size.cells * PRICES["WAF, ACL and five rules"]
-        + events / 1e6 * PRICES["WAF, million requests"],
+        + size.cells * _web_acl(events / size.cells, rules=4),
+        "CloudFront, its WAF": size.cells * _cloudfront(events / size.cells)
+        if size.cloudfront
+        else 0,
         "NAT": size.cells * size.nats * HOURS * PRICES["NAT, hour"]
         + events * LOGGED_BYTES / GB * PRICES["NAT, GB"],
         "archive": archive_gb * 3 * PRICES["S3, GB-month"]
@@ -108,7 +116,7 @@ def monthly(size: Size) -> dict[str, float]:
         "logs, alarms, keys": events * LOGGED_BYTES / GB * PRICES["CloudWatch, GB of logs"]
         + size.cells * (10 * PRICES["CloudWatch, metric"] + 20 * PRICES["CloudWatch, alarm"])
         + size.cells * PRICES["KMS key and two secrets"],
-        "traffic out": _traffic(out_gb),
+        "traffic out": _traffic(out_gb, size.cloudfront),
     }
 
 
@@ -125,15 +133,27 @@ def _capacity_units(viewers: float, out_gb: float) -> float:
     return max(viewers / 3000, out_gb / HOURS)
 
 
-def _traffic(out_gb: float) -> float:
-    """By tiers, the first 100 GB free."""
-    steps = [(100, 0.0), (10_000, "first 10 TB"), (40_000, "next 40 TB"), (100_000, "next 100 TB")]
-    dollars, left = 0.0, out_gb
-    for gb, tier in steps:
-        price = PRICES[f"traffic out, GB ({tier})"] if tier else 0.0
-        dollars += min(left, gb) * price
-        left -= min(left, gb)
-    return dollars + left * PRICES["traffic out, GB (beyond)"]
+def _web_acl(requests: float, rules: int) -> float:
+    fixed = PRICES["WAF, ACL"] + rules * PRICES["WAF, rule"]
+    return fixed + requests / 1e6 * PRICES["WAF, million requests"]
+
+
+def _cloudfront(requests: float) -> float:
+    """Each request is one there too, and looked at by a web ACL of its own; 10 million are free."""
+    paid = max(0, requests / 1e6 - 10)
+    return paid * PRICES["CloudFront, million requests"] + _web_acl(requests, rules=2)
+
+
+def _traffic(out_gb: float, cloudfront: bool) -> float:
+    """By tiers, the first 100 GB free, of CloudFront's a TB. (What it fetches from AWS is free.)"""
+    what = "CloudFront" if cloudfront else "traffic out"
+    left = out_gb - (1_000 if cloudfront else 100)
+    dollars = 0.0
+    for tier, gb in (("first 10 TB", 10_000), ("next 40 TB", 40_000), ("next 100 TB", 100_000)):
+        part = max(0, min(left, gb))
+        dollars += part * PRICES[f"{what}, GB ({tier})"]
+        left -= part
+    return dollars + max(0, left) * PRICES[f"{what}, GB (beyond)"]
 
 
 def table() -> str:

@@ -111,6 +111,7 @@ output "edge" {
     target_group_arn       = module.edge.target_group_arn
     listener_arns          = module.edge.listener_arns
     web_acl_arn            = module.edge.web_acl_arn
+    cloudfront_web_acl_arn = module.edge.cloudfront_web_acl_arn
     waf_log_group_name     = module.edge.waf_log_group_name
     rate_limit             = var.rate_limit
     logs_bucket_name       = module.edge.logs_bucket_name

@@ -27,6 +27,6 @@ web    = { cpu = 1024, memory = 2048, min = 6, max = 60 }
 worker = { cpu = 1024, memory = 2048, min = 2, max = 10, spot = true }
 
 alert_emails       = ["operations@livetally.example"]
-monthly_budget_usd = 6000
+monthly_budget_usd = 8000
 log_retention_days = 400
 github_repository  = "livetally/livetally"

@@ -157,9 +157,76 @@ resource "aws_acm_certificate_validation" "cloudfront" {
   validation_record_fqdns = [aws_route53_record.validation[0].fqdn]
 }
 
+# Who asks is known for certain only here: bad reputation and rate. What is asked is looked at by the
+# load balancer's own (firewall.tf), and logged there.
+resource "aws_wafv2_web_acl" "cloudfront" {
+  #checkov:skip=CKV_AWS_192:The load balancer's has those rules: nothing else runs code
+  #checkov:skip=CKV2_AWS_31:Each request that it lets through is logged at the load balancer; what it blocks is counted, and sampled for three hours
+  count = var.cloudfront ? 1 : 0
+
+  provider    = aws.us_east_1
+  name        = "${var.name}-viewers"
+  description = "In front of Livetally's CloudFront"
+  scope       = "CLOUDFRONT"
+
+  default_action {
+    allow {}
+  }
+
+  rule {
+    name     = "rate"
+    priority = 0
+
+    action {
+      block {}
+    }
+
+    statement {
+      rate_based_statement {
+        limit                 = var.rate_limit
+        evaluation_window_sec = 300
+        aggregate_key_type    = "IP"
+      }
+    }
+
+    visibility_config {
+      metric_name                = "rate"
+      cloudwatch_metrics_enabled = true
+      sampled_requests_enabled   = true
+    }
+  }
+
+  rule {
+    name     = "AWSManagedRulesAmazonIpReputationList"
+    priority = 1
+
+    override_action {
+      none {}
+    }
+
+    statement {
+      managed_rule_group_statement {
+        vendor_name = "AWS"
+        name        = "AWSManagedRulesAmazonIpReputationList"
+      }
+    }
+
+    visibility_config {
+      metric_name                = "AWSManagedRulesAmazonIpReputationList"
+      cloudwatch_metrics_enabled = true
+      sampled_requests_enabled   = true
+    }
+  }
+
+  visibility_config {
+    metric_name                = "${var.name}-viewers"
+    cloudwatch_metrics_enabled = true
+    sampled_requests_enabled   = true
+  }
+}
+
 resource "aws_cloudfront_distribution" "this" {
-  #checkov:skip=CKV_AWS_68:The web ACL stands at the load balancer, where every request but those for public files goes
-  #checkov:skip=CKV2_AWS_47:As above, with the rules against Log4j's hole
+  #checkov:skip=CKV2_AWS_47:The load balancer's web ACL has the rules against Log4j's hole: nothing else runs code
   #checkov:skip=CKV2_AWS_32:AWS's own SecurityHeadersPolicy, by its id
   #checkov:skip=CKV_AWS_86:The load balancer logs every request but those for public files
   #checkov:skip=CKV_AWS_305:The root is the service's own page
@@ -172,6 +239,7 @@ resource "aws_cloudfront_distribution" "this" {
   is_ipv6_enabled = true
   http_version    = "http2and3"
   price_class     = "PriceClass_100"
+  web_acl_id      = aws_wafv2_web_acl.cloudfront[0].arn
   aliases         = [var.domain_name]
 
   origin {

@@ -35,7 +35,9 @@ resource "aws_wafv2_web_acl" "this" {
     allow {}
   }
 
-  # Behind CloudFront the sender stands in a header.
+  # Behind CloudFront the sender stands in a header, after whatever else the sender wrote there. The
+  # whole of it counts: by its first address (FORWARDED_IP) anybody could have anybody else blocked.
+  # Who writes something else each time is limited by CloudFront's own web ACL.
   rule {
     name     = "rate"
     priority = 0
@@ -48,14 +50,20 @@ resource "aws_wafv2_web_acl" "this" {
       rate_based_statement {
         limit                 = var.rate_limit
         evaluation_window_sec = 300
-        aggregate_key_type    = var.cloudfront ? "FORWARDED_IP" : "IP"
+        aggregate_key_type    = var.cloudfront ? "CUSTOM_KEYS" : "IP"
 
-        dynamic "forwarded_ip_config" {
+        dynamic "custom_key" {
           for_each = var.cloudfront ? [1] : []
 
           content {
-            header_name       = "X-Forwarded-For"
-            fallback_behavior = "MATCH"
+            header {
+              name = "x-forwarded-for"
+
+              text_transformation {
+                priority = 0
+                type     = "NONE"
+              }
+            }
           }
         }
       }

@@ -34,6 +34,11 @@ output "web_acl_arn" {
   value       = aws_wafv2_web_acl.this.arn
 }
 
+output "cloudfront_web_acl_arn" {
+  description = "The web ACL at CloudFront; null without"
+  value       = one(aws_wafv2_web_acl.cloudfront[*].arn)
+}
+
 output "waf_log_group_name" {
   description = "What the web ACL blocked or counted"
   value       = aws_cloudwatch_log_group.waf.name
