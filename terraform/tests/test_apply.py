@@ -202,6 +202,25 @@ def test_roles_name_what_they_may_touch(applied: Stack) -> None:
     for role in iam.list_roles(MaxItems=100)["Roles"]:
         for name in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]:
             policy = iam.get_role_policy(RoleName=role["RoleName"], PolicyName=name)
+def test_a_bad_deploy_is_taken_back(applied: Stack) -> None:
+    """Never fewer tasks than before; back if they don't get well, or if an alarm that there is goes
+    off. None of those goes off where nothing is measured yet: it would end the first deploy."""
+    client, outputs = applied.moto.client, applied.outputs()["service"]
+    services = client("ecs").describe_services(
+        cluster=outputs["cluster_name"], services=[*outputs["service_names"].values()]
+    )["services"]
+    assert len(services) == 2
+    for service in services:
+        found = service["deploymentConfiguration"]
+        assert found["minimumHealthyPercent"] == 100
+        assert found["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
+        assert found["alarms"]["enable"] is found["alarms"]["rollback"] is True
+        names = found["alarms"]["alarmNames"]
+        alarms = client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
+        assert {each["AlarmName"] for each in alarms} == {*names}
+        assert {each["TreatMissingData"] for each in alarms} == {"notBreaching"}
+
+
             for statement in policy["PolicyDocument"]["Statement"]:
                 if statement["Effect"] == "Allow" and statement.get("Resource") == "*":
                     actions = statement["Action"]

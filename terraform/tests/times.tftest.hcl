@@ -129,7 +129,7 @@ run "a_task_killed_while_it_drains" {
     target_group_arn       = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/a/1"
     request_count_label    = "app/a/1/targetgroup/a/1"
     metric_namespace       = "Livetally/test"
-    deployment_alarm_names = ["a"]
+    deployment_alarm_names = { web = ["a"], worker = ["b"] }
     log_group_names        = { web = "w", worker = "k", migrate = "m", exec = "e" }
     log_group_arns = {
       web     = "arn:aws:logs:eu-central-1:123456789012:log-group:w"

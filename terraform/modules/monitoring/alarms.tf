@@ -17,7 +17,7 @@ locals {
         statistic = "Sum", comparison = "GreaterThanThreshold", threshold = 20, minutes = 3, missing = "notBreaching"
       }
       latency = {
-        why       = "One request in twenty takes over a second: look at commit times, then at CPU"
+        why       = "One request in twenty takes over a second: look at commit times, then at CPU. During a deploy this rolls it back"
         namespace = "AWS/ApplicationELB", metric = "TargetResponseTime", dimensions = local.target
         statistic = "p95", comparison = "GreaterThanThreshold", threshold = 1, minutes = 5, missing = "notBreaching"
       }
@@ -32,12 +32,12 @@ locals {
         statistic = "Average", comparison = "GreaterThanThreshold", threshold = 250, minutes = 5, missing = "notBreaching"
       }
       web-errors = {
-        why       = "The web tasks log errors"
+        why       = "The web tasks log errors. During a deploy this rolls it back"
         namespace = var.metric_namespace, metric = "Errors-web", dimensions = {}
         statistic = "Sum", comparison = "GreaterThanThreshold", threshold = 10, minutes = 5, missing = "notBreaching"
       }
       worker-errors = {
-        why       = "The workers log errors"
+        why       = "The workers log errors. During a deploy this rolls it back"
         namespace = var.metric_namespace, metric = "Errors-worker", dimensions = {}
         statistic = "Sum", comparison = "GreaterThanThreshold", threshold = 10, minutes = 5, missing = "notBreaching"
       }

@@ -14,8 +14,13 @@ output "alarm_names" {
 }
 
 output "deployment_alarm_names" {
-  description = "A deploy during which one of these goes off is rolled back"
-  value       = [for what in ["target-5xx", "no-healthy-host"] : aws_cloudwatch_metric_alarm.this[what].alarm_name]
+  description = "A deploy during which one of these goes off is rolled back, by service: web, worker"
+  # (Not no-healthy-host: before the first task is there it goes off, and would end the first deploy.
+  # Tasks that don't become healthy are the circuit breaker's.)
+  value = {
+    for service, alarms in { web = ["target-5xx", "latency", "web-errors"], worker = ["worker-errors"] } :
+    service => [for what in alarms : aws_cloudwatch_metric_alarm.this[what].alarm_name]
+  }
 }
 
 output "topic_arn" {

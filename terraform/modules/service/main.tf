@@ -216,7 +216,7 @@ resource "aws_ecs_service" "web" {
   alarms {
     enable      = true
     rollback    = true
-    alarm_names = var.deployment_alarm_names
+    alarm_names = var.deployment_alarm_names.web
   }
 
   # Autoscaling's business from the first minute on.
@@ -270,6 +270,12 @@ resource "aws_ecs_service" "worker" {
   }
 
   lifecycle {
+  alarms {
+    enable      = true
+    rollback    = true
+    alarm_names = var.deployment_alarm_names.worker
+  }
+
     ignore_changes = [desired_count]
   }
 

@@ -107,8 +107,8 @@ variable "metric_namespace" {
 }
 
 variable "deployment_alarm_names" {
-  description = "A deploy during which one of these goes off is rolled back"
-  type        = list(string)
+  description = "A deploy during which one of these goes off is rolled back, by service: web, worker"
+  type        = object({ web = list(string), worker = list(string) })
 }
 
 variable "log_group_names" {
