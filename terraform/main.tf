@@ -28,7 +28,8 @@ locals {
   metric_namespace = "Livetally/${var.environment}"
 
   # Roughly what Postgres takes by the memory of its class (RDS: memory / 9.5 MB, 5,000 at most).
-  database_connections = var.database.engine == "aurora" ? min(5000, var.database.aurora_capacity.max * 200) : {
+  # Aurora's by its most; one that may shrink to half a unit never has more than 2,000.
+  database_connections = var.database.engine == "aurora" ? min(var.database.aurora_capacity.min > 0.5 ? 5000 : 2000, var.database.aurora_capacity.max * 200) : {
     "db.t4g.small"   = 180
     "db.t4g.medium"  = 400
     "db.r8g.large"   = 1600

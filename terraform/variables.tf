@@ -89,7 +89,7 @@ variable "zone_name" {
   default     = null
 
   validation {
-    condition     = var.zone_name == null ? true : endswith(var.domain_name, var.zone_name)
+    condition     = var.zone_name == null ? true : endswith(".${var.domain_name}", ".${var.zone_name}")
     error_message = "domain_name must be in zone_name."
   }
 }
@@ -102,6 +102,11 @@ variable "certificate_arn" {
   validation {
     condition     = (var.zone_name == null) != (var.certificate_arn == null)
     error_message = "There is nothing without TLS: give zone_name (a certificate is made) or certificate_arn, one of the two."
+  }
+
+  validation {
+    condition     = var.certificate_arn == null ? true : can(regex("^arn:aws:acm:${var.region}:[0-9]{12}:certificate/", var.certificate_arn))
+    error_message = "A load balancer takes a certificate of ACM in its own region: arn:aws:acm:REGION:ACCOUNT:certificate/ID."
   }
 }
 
@@ -158,6 +163,11 @@ variable "database" {
   validation {
     condition     = var.database.backup_days >= 1 && var.database.backup_days <= 35
     error_message = "database.backup_days: 1 to 35."
+  }
+
+  validation {
+    condition     = var.database.aurora_capacity.min >= 0.5 && var.database.aurora_capacity.max <= 256 && var.database.aurora_capacity.min <= var.database.aurora_capacity.max && var.database.aurora_capacity.max >= 1 && alltrue([for units in values(var.database.aurora_capacity) : units * 2 == floor(units * 2)])
+    error_message = "database.aurora_capacity: 0.5 <= min <= max <= 256 units, in halves; max at least 1."
   }
 }
 

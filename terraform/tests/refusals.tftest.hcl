@@ -148,9 +148,10 @@ run "a_database_that_we_have_not" {
     zones        = 4
     database     = { engine = "mysql", multi_az = true, backup_days = 60, instance_class = "db.m1.small", storage_gb = 5 }
     alert_emails = ["nobody"]
+    domain_name  = "https://livetally.example"
   }
 
-  expect_failures = [var.zones, var.database, var.alert_emails]
+  expect_failures = [var.zones, var.database, var.alert_emails, var.domain_name]
 }
 
 run "no_certificate_at_all" {
@@ -172,6 +173,40 @@ run "a_domain_of_somebody_elses_zone" {
   }
 
   expect_failures = [var.zone_name]
+}
+
+run "a_domain_that_only_ends_alike" {
+  command = plan
+
+  variables {
+    domain_name = "notlivetally.example"
+  }
+
+  expect_failures = [var.zone_name]
+}
+
+run "what_aws_has_not" {
+  command = plan
+
+  variables {
+    zone_name       = null
+    cloudfront      = false
+    certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+    database        = { engine = "aurora", multi_az = true, backup_days = 35, aurora_capacity = { min = 0.7, max = 300 } }
+  }
+
+  expect_failures = [var.certificate_arn, var.database]
+}
+
+run "aurora_that_shrinks_so_far_that_connections_are_few" {
+  command = plan
+
+  variables {
+    database = { engine = "aurora", multi_az = true, backup_days = 35, aurora_capacity = { min = 0.5, max = 64 } }
+    web      = { cpu = 1024, memory = 2048, min = 6, max = 200 }
+  }
+
+  expect_failures = [check.connections_suffice]
 }
 
 run "cloudfront_without_a_zone" {

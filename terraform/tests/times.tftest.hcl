@@ -106,6 +106,22 @@ run "a_deploy_that_takes_for_ever" {
   expect_failures = [aws_lb_target_group.web]
 }
 
+run "viewers_cut_in_bunches" {
+  command = plan
+
+  module {
+    source = "./modules/edge"
+  }
+
+  providers = { aws = aws, aws.us_east_1 = aws.us_east_1 }
+
+  variables {
+    deregistration_delay_s = 50
+  }
+
+  expect_failures = [aws_lb_target_group.web]
+}
+
 run "a_task_killed_while_it_drains" {
   command = plan
 
