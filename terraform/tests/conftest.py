@@ -3,16 +3,25 @@
 Nothing here needs an account or the internet: the cloud is a moto server on this machine.
 """
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-
 from typing import Any
+
 import pytest
 from stack import ROOT, Background, Missing, Moto, Stack, terraform_and_mirror
 
 #: Where `make terraform-test` has installed it, with pins of its own.
 CHECKOV = Path(os.environ.get("CHECKOV", ROOT.parent / ".venv" / "checkov" / "bin" / "checkov"))
+
+#: What makes Postgres Aurora's.
+AURORA = {
+    "engine": "aurora",
+    "multi_az": True,
+    "backup_days": 7,
+    "aurora_capacity": {"min": 1, "max": 8},
+}
 
 ENVIRONMENTS = os.environ.get("ENVIRONMENTS", "dev").split()
 
@@ -35,7 +44,7 @@ def plain_stack(tools: tuple[str, Path], tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def logic(plain_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Background:
     """`terraform test` of what is prod but for one slip, started at once."""
-    return plain_stack.test(tmp_path_factory.mktemp("logic") / "log")
+    return plain_stack.start(tmp_path_factory.mktemp("logic") / "log", "test")
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +56,25 @@ def environments(
     for name in ("dev", "staging"):
         directory = tmp_path_factory.mktemp(f"logic-{name}")
         stack = Stack(*tools, directory / "stack", name)
-        found[name] = stack.test(directory / "log", "-filter=tests/environment.tftest.hcl")
+        found[name] = stack.start(directory / "log", "test", "-filter=tests/environment.tftest.hcl")
     return found
+
+
+@pytest.fixture(scope="session")
+def aurora(
+    tools: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Stack, Background]]:
+    """The other database, with what it stands on, being applied to a cloud of its own."""
+    directory = tmp_path_factory.mktemp("aurora")
+    with Moto(directory / "moto.log") as moto:
+        moto.make_hosted_zone("livetally.example")
+        stack = Stack(*tools, directory / "stack", "dev", moto)
+        options = ["-input=false", "-auto-approve", "-target=module.database"]
+        applying = stack.start(
+            directory / "log", "apply", *options, f"-var=database={json.dumps(AURORA)}"
+        )
+        yield stack, applying
+        applying.end()
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +93,7 @@ def checkov(tmp_path_factory: pytest.TempPathFactory) -> Background:
 @pytest.fixture(scope="session")
 def beside(request: pytest.FixtureRequest) -> None:
     """What waits for nobody is under way while the cloud is waited for."""
-    for name in ("logic", "environments", *(["checkov"] if CHECKOV.exists() else [])):
+    for name in ("aurora", "logic", "environments", *(["checkov"] if CHECKOV.exists() else [])):
         request.getfixturevalue(name)
 
 
@@ -87,6 +113,14 @@ def applied(
         yield stack
 
 
+@pytest.fixture(scope="session")
+def replanned(applied: Stack) -> tuple[dict[str, Any], set[str]]:
+    """A second plan when nothing was changed, and all that it called."""
+    with applied.moto.calls() as calls:
+        plan = applied.plan()
+    return plan, calls
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The applied environment first, its end last; then what ran beside."""
     items.sort(key=_place)
@@ -96,11 +130,3 @@ def _place(item: pytest.Item) -> tuple[int, str, int]:
     waits = "applied" in getattr(item, "fixturenames", ())
     environment = item.callspec.params.get("applied", "") if hasattr(item, "callspec") else ""
     return (0 if waits else 1, str(environment), int("destroy" in item.name))
-@pytest.fixture(scope="session")
-def replanned(applied: Stack) -> tuple[dict[str, Any], set[str]]:
-    """A second plan when nothing was changed, and all that it called."""
-    with applied.moto.calls() as calls:
-        plan = applied.plan()
-    return plan, calls
-
-

@@ -231,10 +231,12 @@ class Stack:
         self._outputs = None
         self.run("apply", auto_approve=IsFlagged, **self.variables(**changed))
 
-    def plan(self, *, refresh: bool = True, **changed: object) -> dict[str, Any]:
+    def plan(
+        self, *, refresh: bool = True, target: str | None = None, **changed: object
+    ) -> dict[str, Any]:
         """What an apply would do, as JSON (`terraform show`)."""
         options = self.variables(**changed)
-        self.run("plan", out="test.tfplan", refresh=refresh, **options)
+        self.run("plan", out="test.tfplan", refresh=refresh, target=target, **options)
         return dict(json.loads(self.run("show", "test.tfplan", json=IsFlagged)))
 
     def outputs(self) -> dict[str, Any]:
@@ -248,14 +250,14 @@ class Stack:
         options = self.variables(**changed)
         self.run("destroy", auto_approve=IsFlagged, refresh=False, **options)
 
-    def test(self, log: Path, *filters: str) -> "Background":
-        """Start `terraform test` with this environment's values: logic only, with a mock."""
+    def start(self, log: Path, command: str, *options: str) -> "Background":
+        """Start a command with this environment's values, and let it run beside others."""
         with self._environ():
             return Background(
                 [
-                    *(self._terraform.terraform_bin_path, "test", "-no-color", *filters),
+                    *(self._terraform.terraform_bin_path, command, "-no-color"),
                     f"-var-file=environments/{self.environment}.tfvars",
-                    "-var=image_tag=v1",
+                    *("-var=image_tag=v1", *options),
                 ],
                 self.directory,
                 log,
@@ -307,6 +309,11 @@ class Background:
         self._log = log
         with log.open("wb") as out:
             self._process = subprocess.Popen(command, cwd=directory, stdout=out, stderr=out)
+
+    def end(self) -> None:
+        """Nobody waits for it any more."""
+        self._process.terminate()
+        self._process.wait(60)
 
     def finish(self, timeout_s: float) -> str:
         """What it printed; fails the test unless it ended well in time."""

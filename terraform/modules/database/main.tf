@@ -142,7 +142,7 @@ resource "aws_rds_cluster" "this" {
   cluster_identifier = var.name
   engine             = "aurora-postgresql"
   engine_mode        = "provisioned"
-  engine_version     = "16.6"
+  engine_version     = "16"
   database_name      = "livetally"
   master_username    = "livetally"
   port               = 5432
