@@ -11,11 +11,8 @@ resource "aws_elasticache_parameter_group" "this" {
   family      = "redis7"
   description = "Livetally on Redis 7"
 
-  # A task that can't keep up is cut off and reads again from Postgres: hard 32 MB, 8 MB for a minute.
-  parameter {
-    name  = "client-output-buffer-limit-pubsub-hard-limit"
-    value = "33554432"
-  }
+  # (By default a task that can't keep up is cut off at 32 MB, or 8 MB for a minute, which suits us: it
+  # reads again from Postgres. A parameter that is set to its default AWS doesn't keep.)
 
   # A peer that has gone is noticed in a minute.
   parameter {

@@ -21,9 +21,10 @@ locals {
       # Which statements cost what, for the hour after the incident.
       "pg_stat_statements.track" = "ALL"
     },
-    # Whole pages are written after each checkpoint: have few of them. (Aurora has none.)
+    # Whole pages are written after each checkpoint: have few of them, within a tenth of the disk.
+    # (Aurora has none.)
     local.aurora ? {} : {
-      max_wal_size       = "8192"
+      max_wal_size       = tostring(min(8192, floor(var.storage_gb * 1024 / 10)))
       checkpoint_timeout = "900"
     },
   )
@@ -249,13 +250,13 @@ data "aws_iam_policy_document" "monitoring_assume" {
       type        = "Service"
       identifiers = ["monitoring.rds.amazonaws.com"]
     }
-  }
 
     condition {
       test     = "StringEquals"
       variable = "aws:SourceAccount"
       values   = [data.aws_caller_identity.current.account_id]
     }
+  }
 }
 
 resource "aws_iam_role_policy_attachment" "monitoring" {
