@@ -114,7 +114,20 @@ def test_data_is_encrypted_and_kept_apart(applied: Stack) -> None:
         rules = client("s3").get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
         assert any("AbortIncompleteMultipartUpload" in each for each in rules)
         policy = json.loads(client("s3").get_bucket_policy(Bucket=name)["Policy"])
-        assert [each["Sid"] for each in policy["Statement"]] == ["OnlyTLS"]
+        arn = f"arn:aws:s3:::{name}"
+        assert policy["Statement"] == [only_tls("s3:*", [f"{arn}/*", arn])]
+
+
+def only_tls(actions: str, resource: object) -> dict[str, Any]:
+    """Whoever it is, and whatever else allows it: not without TLS."""
+    return {
+        "Sid": "OnlyTLS",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": actions,
+        "Resource": resource,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
 
 
 def test_only_the_load_balancer_hears_the_world(applied: Stack) -> None:
