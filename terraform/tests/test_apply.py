@@ -1,13 +1,12 @@
 """Each environment for real: the provider's binary makes every call, a moto server answers.
 
-In order: apply, plan again, look at what there is, change one thing, destroy.
+In order: apply, plan again, look at what there is, change one thing (and in test_destroy: destroy).
 """
 
 import json
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from stack import Stack, changes
 
 #: What a second plan may show although nothing was changed: (type, attribute) and why moto differs.
@@ -169,6 +168,11 @@ def test_time_outs_fit_websockets(applied: Stack) -> None:
     }
     assert 60 <= int(group["deregistration_delay.timeout_seconds"]) <= 90
     assert group["stickiness.enabled"] == "false"
+    (found,) = elb.describe_target_groups(TargetGroupArns=[outputs["edge"]["target_group_arn"]])[
+        "TargetGroups"
+    ]
+    # Not /readyz: a fail-over of Postgres would have every task replaced, its viewers cut.
+    assert found["HealthCheckPath"] == "/healthz"
     web = container(applied, "web")
     environment = {each["name"]: each["value"] for each in web["environment"]}
     assert int(environment["LIVETALLY_PING_INTERVAL_S"]) * 2 < 120
@@ -181,11 +185,6 @@ def container(stack: Stack, task: str) -> dict[str, Any]:
     arn = stack.outputs()["service"]["task_definition_arns"][task]
     definition = stack.moto.client("ecs").describe_task_definition(taskDefinition=arn)
     (found,) = definition["taskDefinition"]["containerDefinitions"]
-    (found,) = elb.describe_target_groups(TargetGroupArns=[outputs["edge"]["target_group_arn"]])[
-        "TargetGroups"
-    ]
-    # Not /readyz: a fail-over of Postgres would have every task replaced, its viewers cut.
-    assert found["HealthCheckPath"] == "/healthz"
     return dict(found)
 
 
@@ -203,18 +202,6 @@ def test_tasks_are_locked_down(applied: Stack, task: str) -> None:
     assert not [each for each in found["environment"] if "PASSWORD" in each["name"]]
 
 
-def test_roles_name_what_they_may_touch(applied: Stack) -> None:
-    """`*` stands only with actions that have no resource to name."""
-    iam = applied.moto.client("iam")
-    nameless = {
-        "ecr:GetAuthorizationToken",
-        "ecs:RegisterTaskDefinition",
-        "ecs:DeregisterTaskDefinition",
-    }
-    found = set()
-    for role in iam.list_roles(MaxItems=100)["Roles"]:
-        for name in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]:
-            policy = iam.get_role_policy(RoleName=role["RoleName"], PolicyName=name)
 def test_a_bad_deploy_is_taken_back(applied: Stack) -> None:
     """Never fewer tasks than before; back if they don't get well, or if an alarm that there is goes
     off. None of those goes off where nothing is measured yet: it would end the first deploy."""
@@ -234,6 +221,19 @@ def test_a_bad_deploy_is_taken_back(applied: Stack) -> None:
         assert {each["TreatMissingData"] for each in alarms} == {"notBreaching"}
 
 
+def test_roles_name_what_they_may_touch(applied: Stack) -> None:
+    """`*` stands only with actions that have no resource to name."""
+    iam = applied.moto.client("iam")
+    nameless = {
+        "ecr:GetAuthorizationToken",
+        "ecs:RegisterTaskDefinition",
+        "ecs:DeregisterTaskDefinition",
+        "secretsmanager:GetRandomPassword",
+    }
+    found = set()
+    for role in iam.list_roles(MaxItems=100)["Roles"]:
+        for name in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]:
+            policy = iam.get_role_policy(RoleName=role["RoleName"], PolicyName=name)
             for statement in policy["PolicyDocument"]["Statement"]:
                 if statement["Effect"] == "Allow" and statement.get("Resource") == "*":
                     actions = statement["Action"]
@@ -262,76 +262,3 @@ def test_more_tasks_change_their_bounds_only(applied: Stack) -> None:
     web |= {} if applied.environment == "dev" else {"cpu": 1024, "memory": 2048, "min": 2, "max": 6}
     found = changes(applied.plan(refresh=False, web={**web, "max": 11}))
     assert found == {'module.service.aws_appautoscaling_target.this["web"]': ["update"]}
-
-
-# --- And back ------------------------------------------------------------------------------------
-        "secretsmanager:GetRandomPassword",
-
-
-def test_destroy_leaves_nothing(applied: Stack) -> None:
-    """What is protected AWS won't delete; retired and destroyed, nothing of ours is left."""
-    if applied.environment == "prod":
-        refuse_to_be_deleted(applied)
-        applied.apply(retire=True)
-    applied.destroy(retire=True)
-    assert applied.run("state list").strip() == ""
-    assert left_over(applied) == {}
-
-
-def refuse_to_be_deleted(stack: Stack) -> None:
-    """Whoever asks, Terraform or a person at the console."""
-    outputs, client = stack.outputs(), stack.moto.client
-    with pytest.raises(ClientError, match="deletion protection"):
-        client("rds").delete_db_instance(
-            DBInstanceIdentifier=outputs["database"]["identifier"], SkipFinalSnapshot=True
-        )
-    # moto deletes a protected load balancer all the same: AWS wouldn't.
-    attributes = client("elbv2").describe_load_balancer_attributes(
-        LoadBalancerArn=outputs["edge"]["load_balancer_arn"]
-    )["Attributes"]
-    assert {"Key": "deletion_protection.enabled", "Value": "true"} in attributes
-
-
-def left_over(stack: Stack) -> dict[str, Any]:
-    """Whatever AWS still has that bears our name."""
-    client, name = stack.moto.client, f"livetally-{stack.environment}"
-    lists = {
-        "vpcs": client("ec2").describe_vpcs(Filters=[{"Name": "tag:Name", "Values": [name]}])[
-            "Vpcs"
-        ],
-        "addresses": client("ec2").describe_addresses()["Addresses"],
-        "databases": client("rds").describe_db_instances()["DBInstances"],
-        "clusters": client("rds").describe_db_clusters()["DBClusters"],
-        "caches": client("elasticache").describe_replication_groups()["ReplicationGroups"],
-        "buckets": [
-            each["Name"]
-            for each in client("s3").list_buckets()["Buckets"]
-            if not each["Name"].startswith("livetally-terraform-")
-        ],
-        "queues": client("sqs").list_queues().get("QueueUrls", []),
-        "topics": client("sns").list_topics()["Topics"],
-        "ecs": [
-            each
-            for each in client("ecs").describe_clusters(clusters=[name])["clusters"]
-            if each["status"] != "INACTIVE"
-        ],
-        "images": client("ecr").describe_repositories()["repositories"],
-        "balancers": client("elbv2").describe_load_balancers()["LoadBalancers"],
-        "targets": client("elbv2").describe_target_groups()["TargetGroups"],
-        "acls": client("wafv2").list_web_acls(Scope="REGIONAL")["WebACLs"],
-        "logs": client("logs").describe_log_groups()["logGroups"],
-        "alarms": client("cloudwatch").describe_alarms()["MetricAlarms"],
-        "dashboards": client("cloudwatch").list_dashboards()["DashboardEntries"],
-        "roles": [
-            each["RoleName"]
-            for each in client("iam").list_roles(MaxItems=100)["Roles"]
-            if each["RoleName"].startswith("livetally")
-        ],
-        "rules": client("iot").list_topic_rules()["rules"],
-        "tables": client("glue").get_databases()["DatabaseList"],
-        "distributions": client("cloudfront")
-        .list_distributions()["DistributionList"]
-        .get("Items", []),
-        "certificates": client("acm").list_certificates()["CertificateSummaryList"],
-    }
-    return {what: found for what, found in lists.items() if found}
