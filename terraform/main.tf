@@ -47,6 +47,7 @@ module "network" {
   cidr               = var.cidr
   zones              = var.zones
   nat                = var.nat
+  exec_enabled       = var.exec_enabled
   behind_cloudfront  = var.cloudfront
   service_port       = local.port
   log_retention_days = var.log_retention_days
@@ -232,9 +233,9 @@ module "access" {
   service_arns      = values(module.service.service_arns)
   task_role_arns    = values(module.service.role_arns)
   state_secret_arns = [module.database.service_secret_arn, module.cache.password_secret_arn]
+  glue_table        = module.storage.glue_table
   pages_bucket_name = module.edge.pages_bucket_name
   kms_key_arn       = aws_kms_key.this.arn
-  glue_table        = module.storage.glue_table
 }
 
 # --- What doesn't stop an apply, but should be seen ----------------------------------------------

@@ -262,3 +262,18 @@ def test_more_tasks_change_their_bounds_only(applied: Stack) -> None:
     web |= {} if applied.environment == "dev" else {"cpu": 1024, "memory": 2048, "min": 2, "max": 6}
     found = changes(applied.plan(refresh=False, web={**web, "max": 11}))
     assert found == {'module.service.aws_appautoscaling_target.this["web"]': ["update"]}
+
+
+def test_a_shell_changes_what_it_needs_only(applied: Stack) -> None:
+    """ECS Exec: new tasks that it can write to, who may open it, and its way without a NAT."""
+    plan = applied.plan(refresh=False, exec_enabled=True)
+    found = changes(plan)
+    ways = {f'module.network.aws_vpc_endpoint.interface["{n}"]' for n in ("kms", "ssmmessages")}
+    expected = SERVICES | TASKS - {'module.service.aws_ecs_task_definition.this["migrate"]'}
+    expected |= {f'module.service.aws_iam_role_policy.exec["{task}"]' for task in ("web", "worker")}
+    expected |= ways if applied.outputs()["network"]["nat"] == "none" else set()
+    assert found.keys() == expected
+    for each in plan["resource_changes"]:
+        if each["address"] in TASKS:
+            (described,) = json.loads(each["change"]["after"]["container_definitions"])
+            assert described["readonlyRootFilesystem"] is ("migrate" in each["address"])

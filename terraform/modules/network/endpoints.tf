@@ -2,7 +2,9 @@
 # others cost by the hour and zone, and are what takes the NAT's place.
 
 locals {
-  interface_endpoints = var.nat == "none" ? toset(["ecr.api", "ecr.dkr", "logs", "secretsmanager", "sqs"]) : toset([])
+  # A shell in a task talks to Session Manager, under our key.
+  shell_endpoints     = var.exec_enabled ? ["kms", "ssmmessages"] : []
+  interface_endpoints = var.nat == "none" ? toset(concat(["ecr.api", "ecr.dkr", "logs", "secretsmanager", "sqs"], local.shell_endpoints)) : toset([])
 }
 
 resource "aws_vpc_endpoint" "s3" {

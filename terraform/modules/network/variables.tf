@@ -18,6 +18,11 @@ variable "nat" {
   type        = string
 }
 
+variable "exec_enabled" {
+  description = "Whether a shell may be opened in a task: without a NAT that needs endpoints of its own"
+  type        = bool
+}
+
 variable "behind_cloudfront" {
   description = "The load balancer hears CloudFront only"
   type        = bool

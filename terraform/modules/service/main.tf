@@ -128,9 +128,10 @@ resource "aws_ecs_task_definition" "this" {
       command    = each.value.command
       essential  = true
 
-      user                   = "10001:10001"
-      privileged             = false
-      readonlyRootFilesystem = true
+      user       = "10001:10001"
+      privileged = false
+      # (ECS Exec's agent writes into the container: AWS has the one or the other.)
+      readonlyRootFilesystem = !(var.exec_enabled && each.key != "migrate")
       linuxParameters        = { initProcessEnabled = true, capabilities = { drop = ["ALL"] } }
       stopTimeout            = var.stop_timeout_s
 
@@ -269,13 +270,13 @@ resource "aws_ecs_service" "worker" {
     rollback = true
   }
 
-  lifecycle {
   alarms {
     enable      = true
     rollback    = true
     alarm_names = var.deployment_alarm_names.worker
   }
 
+  lifecycle {
     ignore_changes = [desired_count]
   }
 

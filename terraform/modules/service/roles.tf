@@ -179,11 +179,12 @@ resource "aws_iam_role_policy" "worker" {
 # --- ECS Exec, where it is switched on -----------------------------------------------------------
 
 data "aws_iam_policy_document" "exec" {
-  #checkov:skip=CKV_AWS_356:These four actions have no resource to name; given only where ECS Exec is switched on, and every session is logged
+  #checkov:skip=CKV_AWS_356:These five actions have no resource to name; given only where ECS Exec is switched on, and every session is logged
   #checkov:skip=CKV_AWS_111:As above
   statement {
     sid = "OpenSession"
     actions = [
+      "logs:DescribeLogGroups",
       "ssmmessages:CreateControlChannel",
       "ssmmessages:CreateDataChannel",
       "ssmmessages:OpenControlChannel",
