@@ -162,7 +162,8 @@ def run(here: Stand, bench: Bench, arguments: argparse.Namespace) -> None:
         "largest size of a worker, MiB": workers.peak_mib,
         "restored into an empty database, with equal counts, events/s": events / took_back,
     }
-    keep(arguments.results, "archive", "make archive-load", on, facts)
+    command = f'make archive-load ARGS="--events {events} --kills {arguments.kills}"'
+    keep(arguments.results, "archive", command, on, facts)
 
 
 def main() -> int:

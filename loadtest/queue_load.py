@@ -163,7 +163,8 @@ def million(bench: Bench, aws: Aws, arguments: argparse.Namespace) -> None:
         "distinct events/s, kills included": arguments.events / seconds,
         "largest size of a worker, MiB": workers.peak_mib,
     }
-    keep(arguments.results, "queue", "make queue-load", on, facts)
+    command = f'make queue-load ARGS="--events {arguments.events} --kills {kills}"'
+    keep(arguments.results, "queue", command, on, facts)
 
 
 def fill(aws: Aws, events: int) -> tuple[set[str], int]:
