@@ -177,6 +177,27 @@ async def test_bad_items_do_not_stop_the_others(
     assert account.dead() == []
 
 
+async def test_what_postgres_does_not_take_is_found(
+    account: Account, database_url: str, work: Any
+) -> None:
+    """An event that passes every check, and that Postgres refuses all the same, is refused by its
+    line; those that were to be committed with it count."""
+    query(
+        database_url,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '22023'; END$$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW"
+        " WHEN (NEW.subject = 'poison') EXECUTE FUNCTION refuse()",
+    )
+    lines = [RED] * 9
+    lines[3] = lines[7] = RED | {"subject": "poison"}
+    account.put("inbox/some", ndjson(lines))
+    await work()
+    assert totals_in(database_url) == {"": 7, "red": 7}
+    assert [line for line, _ in refusals_in(database_url)] == [0, 4, 8]
+    assert account.dead() == []
+
+
 async def test_an_item_never_goes_back(account: Account, database_url: str, work: Any) -> None:
     """A message that comes late or twice doesn't undo what was sent after it."""
     old = account.send({"key": "price", "id": "a", "value": 1})
