@@ -30,6 +30,9 @@ from livetally.keys import Role
 LEFT = "closed before the connection is established"
 ANY = rf"{AWAY}|{REFUSED}|{LEFT}|status of 404|ERR_INTERNET_DISC"
 
+# A look at the queue is some polls of up to a second each.
+QUEUE_MS = 30_000
+
 
 async def entered(open_tab: OpenTab, site: Site, **options: Any) -> Tab:
     """A tab of somebody who has typed the admin key."""
@@ -147,8 +150,8 @@ def pointer(session: str, x: float, y: float, seconds_ago: float = 0) -> dict[st
 async def test_heat_ways_and_who_is_there(site: Site, open_tab: OpenTab) -> None:
     """The heatmap is painted where people pointed, a session's way is played, paused and sought,
     and a pointer that comes now is there without a reload; processes have their viewers."""
-    for n in range(20):
-        await site.api.post(pointer("walker", 0.02 + n / 25, 0.51, seconds_ago=20 - n))
+    way = [pointer("walker", 0.02 + n / 25, 0.51, seconds_ago=20 - n) for n in range(20)]
+    await site.api.post(way)
     tab = await entered(open_tab, site)
     pointers = tab.page.locator("#pointers")
     await expect(pointers.locator("[data-said]")).to_contain_text("20 positions by 1 session")
@@ -221,16 +224,17 @@ async def test_dead_letters_are_read_and_sent_again(
         await account.until_empty()
     tab = await entered(open_tab, site, bypass_csp=True)
     dead = tab.page.locator("#dead")
-    await expect(dead.locator("[data-said]")).to_have_text("2 letters")
+    said = dead.locator("[data-said]")
+    await expect(said).to_have_text("2 letters", timeout=QUEUE_MS)
     letter = dead.locator("li").filter(has=tab.page.get_by_label(f"Replay {bad}"))
     await letter.locator("summary").click()
-    await expect(letter.locator("pre")).to_contain_text(HOSTILE[0])
+    await expect(letter.locator("pre")).to_contain_text(HOSTILE[0], timeout=QUEUE_MS)
     await expect(letter.locator(".hint").first).to_contain_text("received 2 times")
     assert await tab.page.evaluate("globalThis.hacked") is None
     await axe_finds_nothing(tab)
 
     await dead.get_by_role("button", name="Replay all").click()
-    await expect(dead.locator("[data-said]")).to_have_text("2 letters would be sent again.")
+    await expect(said).to_have_text("2 letters would be sent again.", timeout=QUEUE_MS)
     assert account.counts() == (0, 0)
     await dead.get_by_label("Dry run").uncheck()
     await letter.get_by_role("button").click()
@@ -238,13 +242,13 @@ async def test_dead_letters_are_read_and_sent_again(
     assert account.counts() == (0, 0)
     await letter.get_by_role("button").click()
     await tab.page.locator("#sure [data-yes]").press("Enter")
-    await expect(dead.locator("[data-said]")).to_have_text("1 letter sent again.")
+    await expect(said).to_have_text("1 letter sent again.", timeout=QUEUE_MS)
     await expect(letter).to_have_count(0)
     assert account.counts() == (1, 0)
     await dead.get_by_role("button", name="Replay all").click()
     await tab.page.locator("#sure [data-yes]").press("Enter")
-    await expect(dead.locator("[data-said]")).to_have_text("1 letter sent again.")
-    await expect(dead.locator("li")).to_have_count(0)
+    await expect(dead.locator("li")).to_have_count(0, timeout=QUEUE_MS)
+    await expect(said).to_have_text("1 letter sent again.")
     assert account.counts() == (2, 0)
     assert account.counts(account.made.dead_letter_queue_url) == (0, 0)
 

@@ -192,18 +192,14 @@ def _answers(responses: dict[str, Any]) -> str:
             + _samples(each, "answer", media_type)
             for media_type, each in response.get("content", {}).items()
         )
+        codes = ", ".join(re.findall(r"`(\w+)`:", response["description"]))
         parts.append(
             f"<details{' open' if status.startswith('2') else ''}>"
             f'<summary><span class="status" data-class="{status[0]}">{status}</span> '
-            f"{_summary(response['description'])}</summary>"
-            f"{_prose(response['description'])}{content}</details>"
+            f"{escape(codes or response['description'])}</summary>"
+            f"{_prose(response['description']) if codes else ''}{content}</details>"
         )
     return "<h4>Answers</h4>" + "".join(parts)
-
-
-def _summary(description: str) -> str:
-    codes = re.findall(r"`(\w+)`:", description)
-    return escape(", ".join(codes) or description)
 
 
 def _samples(content: dict[str, Any], role: str, media_type: str) -> str:

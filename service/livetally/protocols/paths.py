@@ -213,7 +213,11 @@ class OlderPaths:
         examples=_STATS,
     )
     async def get_stats(self, request: web.Request) -> web.Response:
-        """GET /v1/stats, whoever asks."""
+        """The `top` largest subjects of a type, one `subject`'s total, or with `bucket` a series.
+
+        `from` and `to` bound the time, rounded out to whole minutes or buckets; `compare=before`
+        adds what there was just before it, as long. With `action` the answer is format 1's.
+        """
         if "action" in request.query:
             return await self._colour.get_stats(request)
         try:
