@@ -4,6 +4,7 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +58,16 @@ Slip = Callable[[Cloud], Made]
 @contextmanager
 def kept(thing: Any, name: str, value: object) -> Iterator[None]:
     """An attribute, or an item, has another value. One that isn't there is an error."""
+    get: Callable[[str], Any] = partial(getattr, thing)
+    put: Callable[[str, Any], None] = partial(setattr, thing)
     if isinstance(thing, dict):
-        before, thing[name] = thing[name], value
+        get, put = thing.__getitem__, thing.__setitem__
+    before = get(name)
+    put(name, value)
+    try:
         yield
-        thing[name] = before
-    else:
-        before = getattr(thing, name)
-        setattr(thing, name, value)
-        yield
-        setattr(thing, name, before)
+    finally:
+        put(name, before)
 
 
 @contextmanager
@@ -74,13 +76,17 @@ def told(
 ) -> Iterator[None]:
     """A call with one value, and later with the one that was right."""
     call(**both, **wrong)
-    yield
-    call(**both, **right)
+    try:
+        yield
+    finally:
+        call(**both, **right)
 
 
 @contextmanager
 def between(do: Callable[..., Any], undo: Callable[..., Any], **both: Any) -> Iterator[None]:
     """A call, and later its opposite."""
     do(**both)
-    yield
-    undo(**both)
+    try:
+        yield
+    finally:
+        undo(**both)

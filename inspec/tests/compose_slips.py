@@ -16,10 +16,13 @@ from profiles import PROJECT, ROOT
 Made = AbstractContextManager[None]
 COMPOSE = ("docker", "compose", "--file", "docker-compose.yml")
 
+#: Somebody's own image.
+TRIED_OUT = "nginx:tried-out"
+
 #: What is merged into docker-compose.yml.
 FILE: dict[str, dict[str, Any]] = {
     "livetally-container-02": {"migrate": {"command": ["nonsense"]}},
-    "livetally-container-03": {"proxy": {"image": "nginx:tried-out"}},
+    "livetally-container-03": {"proxy": {"image": TRIED_OUT}},
     "livetally-container-04": {"aws-setup": {"user": "0:0"}},
     "livetally-container-05": {"proxy": {"read_only": False}},
     "livetally-container-06": {"proxy": {"cap_add": ["NET_RAW"]}},
@@ -101,14 +104,18 @@ def configured(names: list[str], directory: Path) -> Iterator[None]:
     if not services:
         yield
         return
-    if "livetally-container-03" in names:
-        run("docker", "tag", "nginx:1-bookworm", "nginx:tried-out")
     override = directory / "slips.yml"
-    volumes = {"spare": {}} if "livetally-postgres-07" in names else {}
-    override.write_text(json.dumps({"services": services, "volumes": volumes}))
+    spare = {"spare": {}} if "livetally-postgres-07" in names else {}
+    override.write_text(json.dumps({"services": services, "volumes": spare}))
+    run("docker", "tag", "nginx:1-bookworm", TRIED_OUT)
     up(set(services), str(override))
-    yield
-    up(set(services))
+    try:
+        yield
+    finally:
+        up(set(services))
+        run("docker", "rmi", TRIED_OUT)
+        for volume in spare:
+            run("docker", "volume", "rm", f"{PROJECT}_{volume}")
 
 
 def read_key() -> str:
@@ -119,8 +126,10 @@ def read_key() -> str:
 @contextmanager
 def between(do: Callable[[], object], undo: Callable[[], object]) -> Iterator[None]:
     do()
-    yield
-    undo()
+    try:
+        yield
+    finally:
+        undo()
 
 
 def sql(wrong: str, right: str) -> Callable[[], Made]:

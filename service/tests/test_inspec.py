@@ -154,6 +154,19 @@ def test_every_control_has_its_slip(profile: str) -> None:
     assert set(re.findall(r'"(livetally-[a-z0-9]+-\d\d)"', text)) == set(controls(profile))
 
 
+def test_slips_are_of_what_the_files_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is changed in nginx.conf is there, once, and what in docker-compose.yml is a service."""
+    monkeypatch.syspath_prepend(ROOT / "inspec" / "tests")
+    slips = importlib.import_module("compose_slips")
+    conf = (ROOT / "service" / "deploy" / "nginx.conf").read_text("utf-8")
+    for was, becomes in slips.PROXY.values():
+        assert conf.count(was) == 1, was
+        assert becomes != was
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
+    for change in slips.FILE.values():
+        assert set(change) <= set(services)
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_inputs_are_used_and_declared(profile: str) -> None:
     """A misspelt input is no error to InSpec: it is nothing, and what is compared with it fails."""
