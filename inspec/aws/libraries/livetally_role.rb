@@ -71,9 +71,10 @@ class LivetallyRole < LivetallyAws
     client(Aws::IAM::Client)
   end
 
-  # arn:aws:s3:::* and arn:aws:secretsmanager:…:secret:* name nothing.
+  # arn:aws:s3:::* and arn:aws:secretsmanager:…:secret:* name nothing; all of one bucket is a name.
   def everything?(resource)
-    resource == "*" || resource.split(":", 6).last.match?(%r{\A(\w+[:/])?\*\z})
+    service, name = resource.split(":", 6).values_at(2, 5)
+    resource == "*" || name.to_s.match?(service == "s3" ? %r{\A\*(/|\z)} : %r{\A([\w-]+[:/])?\*})
   end
 
   def trust
