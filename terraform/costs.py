@@ -52,7 +52,7 @@ PRICES = {
 MEAN_OF_PEAK = 0.4
 #: A dashboard's frame: 230 bytes of JSON (the benchmark's), and what TCP and TLS add.
 FRAME_BYTES = 230 + 90
-#: Something changes that a viewer looks at. (20 a second at most; quiet dashboards have fewer.)
+#: Something changes that a viewer looks at. (25 a second at most; quiet dashboards have fewer.)
 FRAMES_A_SECOND = 0.5
 #: A viewer does something that is counted once a minute.
 EVENTS_A_SECOND = 1 / 60

@@ -84,9 +84,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="Postgres connections for reading, besides the one that writes",
         ),
     ] = 8
+    #: At 50 a hundredth of what is committed would reach viewers later than that.
     frame_interval_ms: Annotated[
         int, Meta(ge=5, le=10_000, description="Least time between two frames of a topic")
-    ] = 50
+    ] = 40
     resync_interval_ms: Annotated[
         int,
         Meta(ge=50, le=60_000, description="How often watched totals are compared with Postgres"),

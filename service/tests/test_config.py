@@ -21,7 +21,7 @@ README = Path(__file__).parents[2] / "README.md"
 def test_defaults_serve_a_laptop() -> None:
     """Where the data is must be said; everything else has a default."""
     config = Config.from_environ({**REQUIRED, "HOME": "/root", "PORT": "1"})
-    assert (config.host, config.port, config.frame_interval_ms) == ("127.0.0.1", 8080, 50)
+    assert (config.host, config.port, config.frame_interval_ms) == ("127.0.0.1", 8080, 40)
     assert config.database_url == REQUIRED["LIVETALLY_DATABASE_URL"]
 
 
