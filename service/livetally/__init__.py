@@ -12,6 +12,7 @@ The journey of an event, a line a file; read them in this order:
     hub           keeps what is watched here equal to Postgres     -> topic
     live          the websocket: subscribe, snapshot, updates, track
     sse           the same to look at only, as server-sent events
+    handshake     how a websocket is opened
     connections   all of them: pings, silence, keys, the end       -> viewer
 
 What can be watched, all of them a `topic`:

@@ -74,8 +74,8 @@ def key_of(request: web.Request) -> str | None:
     """The key of a request: in its headers or, for what can't set any (a beacon, a browser's
     websocket or EventSource), in its query."""
     key = key_in(request.headers)
-    # A query is only parsed where there is one: parsed, it is kept as long as the request.
-    return key or (request.query.get("api_key") if request.query_string else None)
+    # Looked for in the text: whatever a request or its URL is asked, it keeps as long as it lives.
+    return key or (request.query.get("api_key") if "?" in str(request.rel_url) else None)
 
 
 def _token(parameters: str) -> str | None:

@@ -9,11 +9,9 @@ import random
 from collections.abc import Coroutine
 from typing import Any, ClassVar
 
-from aiohttp import web
-
 from .admin_topic import AdminKey
 from .auth import Auth, Key
-from .config import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS
+from .config import MAX_SUBSCRIPTIONS
 from .errors import (
     BadRequest,
     Conflict,
@@ -27,6 +25,7 @@ from .errors import (
     WrongRole,
 )
 from .frames import message
+from .handshake import CLOSE_TIMEOUT_S
 from .health import Health
 from .hub import Hub, TopicKey
 from .keys import Role
@@ -40,8 +39,6 @@ AUTH_TIMEOUT_S = 10
 MAX_KEYS = 8
 #: How often keys of open connections are looked up again; with the key cache, within 5 s.
 RECHECK_S = 1.0
-#: How long a peer may take to answer a close.
-CLOSE_TIMEOUT_S = 2.0
 #: On shutdown a client is asked to come back after some time up to this.
 MAX_RECONNECT_MS = 1_000
 
@@ -212,24 +209,6 @@ class Connections:
                 if not await self._auth.still_valid(key):
                     self._close_soon(connection, self.refuse(connection, UnknownKey()))
                     break
-
-
-async def shake_hands(
-    request: web.Request, subprotocols: tuple[str, ...] = ()
-) -> web.WebSocketResponse:
-    """Answer a websocket's handshake. Raises BadRequest for a request that is none."""
-    socket = web.WebSocketResponse(
-        protocols=subprotocols,
-        autoping=False,
-        compress=False,
-        max_msg_size=MAX_BODY_BYTES,
-        timeout=CLOSE_TIMEOUT_S,
-    )
-    try:
-        await socket.prepare(request)
-    except web.HTTPBadRequest:
-        raise BadRequest("A websocket is served here: connect with a client of one.") from None
-    return socket
 
 
 def error_message(error: LivetallyError, **about: int | str | None) -> dict[str, Any]:

@@ -88,8 +88,7 @@ def middleware(
             response: web.StreamResponse = web.Response(status=204, headers=_PREFLIGHT)
         else:
             try:
-                if request.path not in UNLIMITED:
-                    await admit(request)
+                await admit(request)
                 response = await handler(request)
             except Exception as error:
                 response = _refusal(request, error)

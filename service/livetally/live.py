@@ -29,7 +29,7 @@ from msgspec import Meta, Raw
 from .asked import KeyQuery
 from .auth import Auth, Key
 from .batcher import Batcher
-from .connections import Connection, Connections, error_message, shake_hands
+from .connections import Connection, Connections, error_message
 from .described import Example, described
 from .errors import (
     BadRequest,
@@ -49,7 +49,8 @@ from .errors import (
     WrongRole,
 )
 from .events import Parsed, check, plainly
-from .frames import WEBSOCKET_PING, websocket_text
+from .frames import WEBSOCKET_PING
+from .handshake import Websocket, shake_hands
 from .hub import Hub
 from .keys import Role
 from .topics import parse
@@ -93,14 +94,14 @@ Message = AuthMessage | SubscribeMessage | UnsubscribeMessage | TrackMessage | P
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
 
-class _Websocket(Connection):
+class _Connection(Connection):
     """A connection that can also ask and track."""
 
     __slots__ = ("socket", "tracks")
 
     ping = WEBSOCKET_PING
 
-    def __init__(self, socket: web.WebSocketResponse, viewer: Viewer, origin: str | None) -> None:
+    def __init__(self, socket: Websocket, viewer: Viewer, origin: str | None) -> None:
         super().__init__(viewer, origin)
         self.socket = socket
         #: What waits for its commit; None until it tracks at all, most never do.
@@ -149,27 +150,27 @@ class Live:
         """GET /v1/live. A key in the request that is no good is refused before the handshake."""
         self._connections.admit()
         key = await self._auth.find_given(request)
-        socket = await shake_hands(request)
-        if request.transport is None:
-            return socket  # its client went during the handshake
+        socket, viewer = await shake_hands(request, self._viewer_buffer_bytes)
+        connection = _Connection(socket, viewer, request.headers.get("Origin"))
+        socket.hold(self._converse(connection, key))
+        return socket
+
+    async def _converse(self, connection: _Connection, key: Key | None) -> None:
         clock = asyncio.get_running_loop().time
-        viewer = Viewer(request.transport, websocket_text, self._viewer_buffer_bytes, clock())
-        connection = _Websocket(socket, viewer, request.headers.get("Origin"))
         self._connections.join(connection)
         try:
             if key is not None:
                 self._grant(connection, key)
-            while (message := await socket.receive()).type not in _ENDS:
-                viewer.heard_at = clock()
+            while (message := await connection.socket.receive()).type not in _ENDS:
+                connection.viewer.heard_at = clock()
                 await self._receive(connection, message)
                 del message  # thousands of these loops wait, and would keep it meanwhile
         finally:
             self._connections.part(connection)
-        return socket
 
     # Messages
 
-    async def _receive(self, connection: _Websocket, message: WSMessage) -> None:
+    async def _receive(self, connection: _Connection, message: WSMessage) -> None:
         match message.type:
             case WSMsgType.PING:
                 await connection.socket.pong(message.data)
@@ -180,13 +181,13 @@ class Live:
                     await self._connections.refuse(connection, error)
                 except LivetallyError as error:
                     connection.viewer.send(error_message(error))
-                except Exception:  # aiohttp would write a 500 into the open websocket
+                except Exception:  # aiohttp would cut the connection without a word
                     log.exception("a message on /v1/live failed")
                     connection.viewer.send(error_message(LivetallyError()))
             case WSMsgType.BINARY:
                 await self._connections.close(connection, 1003, "Send JSON as text.", "binary")
 
-    async def _obey(self, connection: _Websocket, message: Message) -> None:
+    async def _obey(self, connection: _Connection, message: Message) -> None:
         match message:
             case AuthMessage():
                 self._grant(connection, await self._auth.find(message.key))
@@ -201,7 +202,7 @@ class Live:
             case PingMessage():
                 connection.viewer.send({"type": "pong"})
 
-    def _grant(self, connection: _Websocket, key: Key) -> None:
+    def _grant(self, connection: _Connection, key: Key) -> None:
         connection.grant(key)
         connection.viewer.send(
             {"type": "ready", "project": key.project_name, "role": key.role.value}
@@ -209,7 +210,7 @@ class Live:
         if self._hub.stale:
             connection.viewer.send({"type": "stale"})
 
-    async def _subscribe(self, connection: _Websocket, message: SubscribeMessage) -> None:
+    async def _subscribe(self, connection: _Connection, message: SubscribeMessage) -> None:
         try:
             key = connection.key_for(Role.READ)
             asked = parse(message.topic)
@@ -229,7 +230,7 @@ class Live:
         ) as error:
             connection.viewer.send(error_message(error, id=message.id))
 
-    async def _track(self, connection: _Websocket, message: TrackMessage) -> None:
+    async def _track(self, connection: _Connection, message: TrackMessage) -> None:
         """Store events and acknowledge them, while further messages are read."""
         try:
             key = connection.key_for(Role.WRITE)
@@ -245,7 +246,7 @@ class Live:
         task.add_done_callback(tracks.discard)
 
     async def _commit(
-        self, connection: _Websocket, parsed: Parsed, key: Key, ref: int | str | None
+        self, connection: _Connection, parsed: Parsed, key: Key, ref: int | str | None
     ) -> None:
         try:
             result = await self._batcher.take(parsed, key)

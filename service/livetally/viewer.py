@@ -40,7 +40,8 @@ class Viewer:
         self._corked = corked
         self.wire = wire
         self._buffer_bytes = buffer_bytes
-        self._outbox: list[bytes] = []
+        #: None while nothing waits: most viewers, most of the time.
+        self._outbox: list[bytes] | None = None
         self._outbox_bytes = 0
         #: When its peer last gave a sign of life (the loop's clock).
         self.heard_at = now
@@ -62,15 +63,18 @@ class Viewer:
 
     def put(self, frame: bytes) -> None:
         """Line a frame up for the next `flush`, so that all that is due goes in one write."""
-        self._outbox.append(frame)
+        if self._outbox is None:
+            self._outbox = [frame]
+        else:
+            self._outbox.append(frame)
         self._outbox_bytes += len(frame)
 
     def flush(self) -> int:
         """Write what was put, in one go; the number of frames. Never waits, never raises."""
         outbox = self._outbox
-        if not outbox or self._corked:
+        if outbox is None or self._corked:
             return 0
-        self._outbox, self._outbox_bytes = [], 0
+        self._outbox, self._outbox_bytes = None, 0
         if self._transport.is_closing():
             return 0
         self._transport.write(outbox[0] if len(outbox) == 1 else b"".join(outbox))

@@ -276,6 +276,17 @@ async def test_the_thousand_largest_are_shown_and_all_are_counted(service: Servi
         assert message["totals"][small] == 3
 
 
+async def test_an_open_websocket_keeps_no_request_waiting(service: Service) -> None:
+    """Its request has been handled, and counted, while it is open: what handles a request takes
+    memory as long as it runs, and there are thousands of viewers."""
+    async with service.live() as viewer:
+        await viewer.subscribe(1, CLICKS)
+        answered = 'livetally_http_requests_total{method="GET",route="/v1/live",status="101"}'
+        assert await metric(service, answered) == 1
+        await service.post(RED)
+        assert (await viewer.receive())["total"] == 1
+
+
 async def test_updates_are_conflated(service: Service) -> None:
     """Under constant writes the first update comes at once, then at most 25 a second, each with
     the state of its moment, and the last one is exact."""

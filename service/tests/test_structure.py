@@ -60,6 +60,7 @@ LAYERS = """
     log_topic
     topic
     tracing
+    handshake
     publisher viewer totals keys
     shapes store service_role
     asked database emf

@@ -89,15 +89,18 @@ class Cable:
         socket = await accept(
             request, CableSocket, self._connections, self._viewer_buffer_bytes, (SUBPROTOCOL,)
         )
+        socket.response.hold(self._converse(socket, key_of(request)))
+        return socket.response
+
+    async def _converse(self, socket: CableSocket, key: str | None) -> None:
         self._connections.join(socket)
         try:
-            await self._guarded(socket, self._welcome(socket, key_of(request)))
+            await self._guarded(socket, self._welcome(socket, key))
             async for text in texts(socket, self._connections):
                 await self._guarded(socket, self._obey(socket, text))
         finally:
             self._sockets.discard(socket)
             self._connections.part(socket)
-        return socket.response
 
     async def run_pings(self) -> None:
         """The loop that pings: one timer and one frame for all."""
@@ -120,7 +123,7 @@ class Cable:
         except DatabaseUnavailable as error:
             socket.say(type="disconnect", reason=error.code, reconnect=True)
             await self._connections.close(socket, 1013, error.message, error.code)
-        except Exception:  # aiohttp would write a 500 into the open websocket
+        except Exception:  # aiohttp would cut the connection without a word
             log.exception("a message on the cable failed")
             ours = LivetallyError()
             socket.say(type="disconnect", reason=ours.code, reconnect=True)

@@ -10,10 +10,10 @@ An identifier is a JSON text, and it is echoed byte for byte:
 from typing import Any
 
 import msgspec
-from aiohttp import web
 from msgspec import Raw
 
 from ..frames import message, websocket_text
+from ..handshake import Websocket
 from ..viewer import Viewer
 from .results import results
 from .websocket import Socket, native
@@ -78,7 +78,7 @@ class Channel:
 class CableSocket(Socket):
     """A connection with its channels by number, and their numbers by identifier."""
 
-    def __init__(self, response: web.WebSocketResponse, viewer: Viewer, origin: str | None) -> None:
+    def __init__(self, response: Websocket, viewer: Viewer, origin: str | None) -> None:
         super().__init__(response, viewer, origin)
         viewer.wire = self._frame
         self.channels: dict[int | str, Channel] = {}

@@ -7,8 +7,9 @@ from typing import TypeVar
 import msgspec
 from aiohttp import WSMsgType, web
 
-from ..connections import Connection, Connections, shake_hands
-from ..frames import WEBSOCKET_PING, websocket_text
+from ..connections import Connection, Connections
+from ..frames import WEBSOCKET_PING
+from ..handshake import Websocket, shake_hands
 from ..viewer import Viewer
 
 
@@ -17,7 +18,7 @@ class Socket(Connection):
 
     ping = WEBSOCKET_PING
 
-    def __init__(self, response: web.WebSocketResponse, viewer: Viewer, origin: str | None) -> None:
+    def __init__(self, response: Websocket, viewer: Viewer, origin: str | None) -> None:
         super().__init__(viewer, origin)
         self.response = response
 
@@ -42,7 +43,7 @@ S = TypeVar("S", bound=Socket)
 
 async def accept(
     request: web.Request,
-    make: Callable[[web.WebSocketResponse, Viewer, str | None], S],
+    make: Callable[[Websocket, Viewer, str | None], S],
     connections: Connections,
     buffer_bytes: int,
     subprotocols: tuple[str, ...] = (),
@@ -50,11 +51,7 @@ async def accept(
     """Open one. Raises ShuttingDown, TooManyConnections, BadRequest, or ConnectionResetError if
     the client has gone."""
     connections.admit()
-    response = await shake_hands(request, subprotocols)
-    if request.transport is None:
-        raise ConnectionResetError
-    now = asyncio.get_running_loop().time()
-    viewer = Viewer(request.transport, websocket_text, buffer_bytes, now)
+    response, viewer = await shake_hands(request, buffer_bytes, subprotocols)
     return make(response, viewer, request.headers.get("Origin"))
 
 

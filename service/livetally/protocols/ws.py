@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 
 from ..asked import KeyQuery
-from ..auth import Auth
+from ..auth import Auth, Key
 from ..connections import Connections, error_message
 from ..described import Example, described
 from ..errors import (
@@ -77,6 +77,10 @@ class Dispatcher:
         items = await self._items.asked(request, key)
         socket = await accept(request, Socket, self._connections, self._viewer_buffer_bytes)
         socket.viewer.wire = wire
+        socket.response.hold(self._converse(socket, key, items))
+        return socket.response
+
+    async def _converse(self, socket: Socket, key: Key | None, items: list[Any]) -> None:
         self._connections.join(socket)
         try:
             if key is not None:
@@ -87,7 +91,6 @@ class Dispatcher:
                 await self._talk(socket)
         finally:
             self._connections.part(socket)
-        return socket.response
 
     async def _watch(self, socket: Socket, items: list[Any]) -> None:
         try:
@@ -114,7 +117,7 @@ class Dispatcher:
                 await self._connections.refuse(socket, error)
             except LivetallyError as error:
                 socket.viewer.send(error_message(error))
-            except Exception:  # aiohttp would write a 500 into the open websocket
+            except Exception:  # aiohttp would cut the connection without a word
                 log.exception("a message on /ws failed")
                 socket.viewer.send(error_message(LivetallyError()))
 
