@@ -6,6 +6,8 @@ Every event is called accepted, after no wait at all; parsing, keys, batching an
 import os
 import sys
 
+from aiohttp import web
+
 from livetally import serve
 from livetally.app import create_app
 from livetally.config import Config
@@ -20,10 +22,13 @@ class NoStore(Store):
         return Committed(False, list(range(len(events))), [], [], 0)
 
 
+def create(config: Config) -> web.Application:
+    return create_app(config, NoStore(config.database_url, 1))
+
+
 def main() -> int:
     config = Config.from_environ(os.environ)
-    serve.create_app = lambda config: create_app(config, NoStore(config.database_url, 1))
-    return serve.run(config, serve.listen(config.host, config.port))
+    return serve.run(config, serve.listen(config.host, config.port), make=create)
 
 
 if __name__ == "__main__":
