@@ -12,7 +12,8 @@ UV := uv==0.13.8
 
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check
 LOCKS := service/requirements.txt service/requirements-local.txt service/requirements-aws.txt \
-	service/requirements-dev.txt terraform/tests/requirements-checkov.txt
+	service/requirements-dev.txt terraform/tests/requirements-checkov.txt \
+	loadtest/peers/requirements.txt
 # Which of terraform/environments `make terraform-test` applies.
 ENVIRONMENTS ?= dev
 # The versions that frontend/package.json names.

@@ -9,7 +9,9 @@ from pathlib import Path
 from client import command
 from fanout import delays, frames, idle, most_frames
 from figures import Figures, machine
+from growth import growth
 from ingest import batches, postgres_alone, single_events
+from peers import peers
 from stand import stand
 
 RESULTS = Path(__file__).parent / "results"
@@ -54,6 +56,8 @@ def _parts() -> dict[str, tuple]:
         "most": (most_frames, (1, 1), (3, 3)),
         "delays": (delays, (1, 2), (3, 3)),
         "idle": (idle, (5,), (10,)),
+        "peers": (peers, (1, 1), (2, 3)),
+        "growth": (growth, (1, 100_000), (2, 10_000_000)),
     }
 
 

@@ -1,13 +1,14 @@
 /* The load: senders and viewers on raw sockets, one thread, requests built beforehand.
  *
- *   client PORT [-c senders] [-i inflight] [-v viewers] [-H hello] [-s setup] [-S setup] [-n snapshots]
- *               [-r request]… [-R rate] [-w warm-up seconds] [-t seconds] [-d seed]
+ *   client PORT [-c senders] [-i inflight] [-v viewers] [-H hello] [-g greeting] [-s setup] [-S setup]
+ *               [-n snapshots] [-r request]… [-R rate] [-w warm-up seconds] [-t seconds] [-d seed]
  *
  * A sender keeps `inflight` requests under way (-R: together they send `rate` a second, whether
  * answered or not). With -H connections are websockets: the hello is sent, a 101 awaited, then the
- * setup (-s for senders, -S for viewers; -n is how many snapshots a viewer waits for). Several
- * requests are sent in turn; a run of 16 '@' in one becomes a new id each time. Hellos, setups and
- * requests are given as files.
+ * setup (-s for senders, -S for viewers; -n is how many snapshots a viewer waits for). Socket.IO
+ * wants a greeting first (-g), answered by "40…", and is spoken as far as that goes. Several
+ * requests are sent in turn; a run of 16 '@' in one becomes a new id each time. Hellos,
+ * greetings, setups and requests are given as files.
  *
  * It says "ready" and waits for a line; says "start" and "end" around the measured seconds; waits
  * for the answers still due; prints one JSON line. Linux only; client.py does the same anywhere.
@@ -28,14 +29,14 @@
 
 #define BUFFER (512 * 1024)
 #define MAX_INFLIGHT 64
-#define MAX_REQUESTS 100
+#define MAX_REQUESTS 1000
 #define MAX_TIMED (1 << 20) /* events whose way is timed, with -R */
 #define BUCKETS 300000      /* of 10 us */
 #define ANSWERS_S 10.0
 
 typedef struct { char *at; size_t size; } Bytes;
 typedef struct {
-    int fd, viewer, open;         /* open: the websocket's handshake is over */
+    int fd, viewer, open, ready;  /* open: the websocket's handshake is over; ready: so is its setup */
     char *buffer; size_t held;    /* what was read and not yet understood */
     double sent_at[MAX_INFLIGHT]; /* of the requests under way, oldest first from `first` */
     int first, inflight;
@@ -44,7 +45,7 @@ typedef struct {
 
 static int port, inflight = 1, snapshots_due, epoll;
 static double rate, began, window_from = 1e18, window_to = 1e18;
-static Bytes hello, sender_setup, viewer_setup;
+static Bytes hello, greeting, sender_setup, viewer_setup;
 static struct { Bytes text; size_t ids[2048]; int id_count; } requests[MAX_REQUESTS]; static int request_count;
 static unsigned seed; static unsigned long next_id;
 
@@ -98,7 +99,8 @@ static void send_request(Connection *c, double at) {
     static const char digit[] = "0123456789abcdef";
     int r = sent % request_count; Bytes text = requests[r].text;
     for (int i = 0; i < requests[r].id_count; i++) {
-        unsigned long id = ((unsigned long)seed << 32) | next_id++;
+        /* Each number once, and spread like UUIDs: ids in order would flatter an index. */
+        unsigned long id = (((unsigned long)seed << 32) | next_id++) * 0x9E3779B97F4A7C15UL;
         for (int d = 15; d >= 0; d--, id >>= 4) text.at[requests[r].ids[i] + d] = digit[id & 15];
     }
     c->sent_at[(c->first + c->inflight++) % MAX_INFLIGHT] = at;
@@ -122,20 +124,34 @@ static void on_answer(Connection *c, const char *text, size_t size, double at) {
     if (at >= window_from && at < window_to) { answers++; accepted += n; observe(answer_us, at - sent_at); }
     if (!rate && at < window_to) send_request(c, at);
 }
+static void set_up(Connection *c) {
+    Bytes setup = c->viewer ? viewer_setup : sender_setup;
+    if (setup.size) write_all(c, setup.at, setup.size);
+    if (c->viewer && !snapshots_due) ready_viewers++;
+    c->ready = 1;
+}
+/* What a message is, is said early in it. */
+static int says(const char *text, size_t size, const char *what) {
+    return memmem(text, size < 36 ? size : 36, what, strlen(what)) != NULL;
+}
 static void on_frame(Connection *c, int opcode, char *text, size_t size, double at) {
     if (opcode == 9) { write_all(c, "\x8a\x80\0\0\0\0", 6); return; }
     if (opcode == 8) { fprintf(stderr, "the server closed a websocket\n"); exit(2); }
-    if (!c->viewer && memmem(text, size < 20 ? size : 20, "\"ack\"", 5)) { on_answer(c, text, size, at); return; }
-    if (memmem(text, size < 20 ? size : 20, "\"error\"", 7)) {
+    if (greeting.size && size == 1 && *text == '2') { write_all(c, "\x81\x81\0\0\0\0" "3", 7); return; }
+    if (greeting.size && !c->ready && size > 2 && !memcmp(text, "40", 2)) { set_up(c); return; }
+    if (!c->viewer && says(text, size, "\"ack\"")) { on_answer(c, text, size, at); return; }
+    if (says(text, size, "\"error\"")) {
         if (!errors++) fprintf(stderr, "client: %.*s\n", (int)size, text);
         if (!c->viewer) on_answer(c, text, size, at);
         return;
     }
-    if (!c->viewer || memmem(text, size < 20 ? size : 20, "\"ready\"", 7)) return;
-    char *digits = text + size - 1; /* "total":123} ends every frame of totals */
+    int snapshot = says(text, size, "\"snapshot\"");
+    if (!c->viewer || !(snapshot || says(text, size, "\"update\""))) return;
+    char *digits = text + size; /* "total":123} ends every frame of totals */
+    while (digits > text && (digits[-1] < '0' || digits[-1] > '9')) digits--;
     while (digits > text && digits[-1] >= '0' && digits[-1] <= '9') digits--;
     long total = strtol(digits, NULL, 10);
-    if (memmem(text, size < 20 ? size : 20, "\"snapshot\"", 10)) {
+    if (snapshot) {
         snapshots++; c->total = total; if (base < 0) base = total;
         if (++c->snapshots == snapshots_due) ready_viewers++;
         return;
@@ -158,9 +174,7 @@ static size_t take_http(Connection *c, double at) {
     if (hello.size) {
         if (memcmp(c->buffer, "HTTP/1.1 101", 12)) { fprintf(stderr, "%.*s\n", (int)c->held, c->buffer); exit(2); }
         c->open = 1;
-        Bytes setup = c->viewer ? viewer_setup : sender_setup;
-        if (setup.size) write_all(c, setup.at, setup.size);
-        if (c->viewer && !snapshots_due) ready_viewers++;
+        if (greeting.size) write_all(c, greeting.at, greeting.size); else set_up(c);
         return head;
     }
     char *length = memmem(c->buffer, head, "Content-Length: ", 16);
@@ -219,11 +233,12 @@ int main(int argc, char **argv) {
     int senders = 0, viewers = 0, option; double warm_s = 0.5, seconds = 1; char line[16];
     if (argc < 2) { fprintf(stderr, "see client.c\n"); return 2; }
     port = atoi(argv[1]); optind = 2;
-    while ((option = getopt(argc, argv, "c:i:v:H:s:S:n:r:R:w:t:d:")) != -1) switch (option) {
+    while ((option = getopt(argc, argv, "c:i:v:H:g:s:S:n:r:R:w:t:d:")) != -1) switch (option) {
         case 'c': senders = atoi(optarg); break;
         case 'i': inflight = atoi(optarg); break;
         case 'v': viewers = atoi(optarg); break;
         case 'H': hello = load(optarg); break;
+        case 'g': greeting = load(optarg); break;
         case 's': sender_setup = load(optarg); break;
         case 'S': viewer_setup = load(optarg); break;
         case 'n': snapshots_due = atoi(optarg); break;
@@ -241,7 +256,7 @@ int main(int argc, char **argv) {
         open_connection(&all[i], i >= senders);
         if (hello.size && i % 50 == 49) for (int j = 0; j < 20; j++) turn(1);
     }
-    for (double until = now() + 60; (hello.size && ready_viewers < viewers) || (hello.size && senders && !all[senders - 1].open);) {
+    for (double until = now() + 60; (hello.size && ready_viewers < viewers) || (hello.size && senders && !all[senders - 1].ready);) {
         if (now() > until) { fprintf(stderr, "only %ld of %d viewers got their snapshots\n", ready_viewers, viewers); return 2; }
         turn(10);
     }

@@ -104,8 +104,11 @@ HELLO = (
 
 
 def frame(message: object) -> bytes:
+    return text_frame(json.dumps(message, separators=(",", ":")).encode())
+
+
+def text_frame(payload: bytes) -> bytes:
     """A client's text frame, under a mask of zeros: the ids in it can be replaced as they are."""
-    payload = json.dumps(message, separators=(",", ":")).encode()
     size = len(payload)
     if size < 126:
         return bytes((0x81, 0x80 | size)) + bytes(4) + payload

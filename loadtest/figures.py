@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 
 @dataclass
@@ -25,16 +26,29 @@ class Figure:
         return statistics.median(self.values)
 
 
+class Point(NamedTuple):
+    """Microseconds of CPU an event, at one size of what grows."""
+
+    size: float
+    server_us: float
+    postgres_us: float
+
+
 class Figures:
     """All lines, in the order in which they are first named."""
 
     def __init__(self) -> None:
         self._figures: dict[tuple[str, str], Figure] = {}
+        self._growth: dict[str, list[Point]] = {}
 
     def add(self, name: str, unit: str, value: float, aim: str = "", note: str = "") -> None:
         """One round's value."""
         figure = self._figures.setdefault((name, unit), Figure(name, unit, [], aim, note))
         figure.values.append(value)
+
+    def plot(self, what: str, size: float, server_us: float, postgres_us: float) -> None:
+        """What an event costs with so many of what grows."""
+        self._growth.setdefault(what, []).append(Point(size, server_us, postgres_us))
 
     def __iter__(self) -> Iterable[Figure]:
         return iter(self._figures.values())
@@ -76,7 +90,33 @@ class Figures:
         (folder / "bench.json").write_text(json.dumps(document, indent=1) + "\n")
         (folder / "bench.md").write_text(
             f"The last run of `make bench`, {document['at']}: {machine}.\n\n{self.as_markdown()}"
+            "\n![What an event costs as things grow](growth.png)\n"
         )
+        self.save_plot(folder / "growth.png")
+
+    def save_plot(self, path: Path) -> None:
+        """Server and Postgres, one on the other, for each thing that grows."""
+        # A second of start that only this needs.
+        import matplotlib as mpl
+
+        mpl.use("agg")
+        from matplotlib import pyplot
+
+        drawing, axes = pyplot.subplots(
+            1, len(self._growth), figsize=(13, 3.6), sharey=True, layout="constrained"
+        )
+        for axis, (what, points) in zip(axes, self._growth.items(), strict=True):
+            places = range(len(points))
+            server = [point.server_us for point in points]
+            axis.bar(places, server, label="server")
+            axis.bar(places, [p.postgres_us for p in points], bottom=server, label="Postgres")
+            axis.set_xticks(places, [f"{point.size:,.0f}" for point in points], fontsize=8)
+            axis.set_xlabel(what)
+            axis.grid(axis="y", alpha=0.3)
+        axes[0].set_ylabel("us of CPU an event")
+        axes[0].legend()
+        drawing.savefig(path, dpi=80)
+        pyplot.close(drawing)
 
 
 def keep(folder: str, name: str, command: str, on: str, facts: Mapping[str, float]) -> None:

@@ -40,7 +40,8 @@ class Load:
 
     def request(self) -> bytes:
         parts = next(self._parts)
-        ids = (b"%016x" % next(self._ids) for _ in parts[1:])
+        # Each number once, and spread like UUIDs: ids in order would flatter an index.
+        ids = (b"%016x" % (next(self._ids) * 0x9E3779B97F4A7C15 % 2**64) for _ in parts[1:])
         return b"".join(itertools.chain(*zip(parts, ids), parts[-1:]))  # noqa: B905
 
     def measuring(self, at: float) -> bool:
@@ -57,7 +58,7 @@ class Connection(asyncio.Protocol):
         self._sent_at: deque[float] = deque()
         self._snapshots = 0
         self.total = 0
-        self.open = not load.options.H
+        self.open = self.ready = not load.options.H
 
     def connection_made(self, transport: Any) -> None:
         self._transport: asyncio.Transport = transport
@@ -96,8 +97,10 @@ class Connection(asyncio.Protocol):
         if self._load.options.H:
             assert held.startswith(b"HTTP/1.1 101"), held
             self.open = True
-            self._transport.write(self._load.options.S if self._viewer else self._load.options.s)
-            self._load.ready += self._viewer and not self._load.options.n
+            if self._load.options.g:
+                self._transport.write(self._load.options.g)
+            else:
+                self._set_up()
             return head
         length = _LENGTH.search(held, 0, head)
         size = head + int(length[1] if length else 0)
@@ -105,6 +108,11 @@ class Connection(asyncio.Protocol):
             return 0
         self._answered(held[head:size], at)
         return size
+
+    def _set_up(self) -> None:
+        self._transport.write(self._load.options.S if self._viewer else self._load.options.s)
+        self._load.ready += self._viewer and not self._load.options.n
+        self.ready = True
 
     def _frame(self, held: bytes, at: float) -> int:
         if len(held) < 10 and len(held) < 2 + (held[1:2] or b"\x7f")[0]:
@@ -122,14 +130,19 @@ class Connection(asyncio.Protocol):
         return head + size
 
     def _message(self, text: bytes, at: float) -> None:
-        kind = text[9:20].partition(b'"')[0]
+        if self._load.options.g and text == b"2":
+            self._transport.write(b"\x81\x81\0\0\0\x003")
+        if self._load.options.g and not self.ready and text.startswith(b"40"):
+            self._set_up()
+            return
+        kind = text[:36].partition(b'"type":"')[2].partition(b'"')[0]
         if kind == b"error":
             self._load.counts["errors"] += 1
             print("client:", text, file=sys.stderr)
         elif kind == b"ack":
             self._answered(text, at)
         elif kind in (b"snapshot", b"update"):
-            self._shown(int(text[text.rindex(b":") + 1 : -1]), kind == b"snapshot", at)
+            self._shown(int(text[text.rindex(b":") + 1 :].rstrip(b"]}")), kind == b"snapshot", at)
 
     def _answered(self, text: bytes, at: float) -> None:
         load, sent_at = self._load, self._sent_at.popleft()
@@ -202,7 +215,9 @@ async def main(options: argparse.Namespace) -> None:
 
 
 def _all_ready(load: Load, connections: list[Connection]) -> bool:
-    return all(c.open for c in connections) and (not load.options.H or load.ready >= load.options.v)
+    return all(c.ready for c in connections) and (
+        not load.options.H or load.ready >= load.options.v
+    )
 
 
 async def _send(load: Load, senders: list[Connection], began: float) -> None:
@@ -237,7 +252,7 @@ def _options() -> argparse.Namespace:
         parser.add_argument(f"-{name}", type=int, default=1 if name == "i" else 0)
     for name, default in {"R": 0.0, "w": 0.5, "t": 1.0}.items():
         parser.add_argument(f"-{name}", type=float, default=default)
-    for name in "HsS":
+    for name in "HgsS":
         parser.add_argument(f"-{name}", type=lambda p: Path(p).read_bytes(), default=b"")
     parser.add_argument("-r", type=lambda p: Path(p).read_bytes(), action="append")
     return parser.parse_args()

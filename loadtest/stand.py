@@ -44,11 +44,15 @@ class Server:
         deadline = time.monotonic() + timeout_s
         while True:
             with contextlib.suppress(urllib.error.URLError, OSError):
-                self._get("/readyz")
+                self._ask()
                 return
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the server doesn't start:\n{self._log.read_text()}")
             time.sleep(0.02)
+
+    def _ask(self) -> None:
+        """Raises OSError until it serves."""
+        self.get("/readyz")
 
     def stop(self) -> None:
         self._process.terminate()
@@ -56,9 +60,8 @@ class Server:
 
     @property
     def cpu_s(self) -> float:
-        """CPU time so far (on Linux from /proc/PID/stat)."""
-        times = self.process.cpu_times()
-        return times.user + times.system
+        """CPU time so far, of all its processes (on Linux from /proc/PID/stat)."""
+        return cpu_s(self.process)
 
     @property
     def rss_bytes(self) -> int:
@@ -66,7 +69,7 @@ class Server:
 
     def metric(self, name: str) -> float:
         """The sum over a metric's labels."""
-        found = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", self._get("/metrics"), re.MULTILINE)
+        found = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", self.get("/metrics"), re.MULTILINE)
         return sum(map(float, found))
 
     def events_a_transaction(self) -> tuple[float, float]:
@@ -75,8 +78,11 @@ class Server:
             "livetally_batch_events_count"
         )
 
-    def _get(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+    def get(self, path: str, key: str = "") -> str:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}")
+        if key:
+            request.add_header("x-api-key", key)
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - it is ours
             return str(answer.read().decode())
 
 
@@ -147,6 +153,12 @@ class Bench:
         finally:
             server.stop()
 
+    @property
+    def postgres_cpu_s(self) -> float:
+        """CPU time of Postgres so far, its sessions' included."""
+        pid_file = self.folder / "postgres" / "cluster" / "postmaster.pid"
+        return cpu_s(psutil.Process(int(pid_file.read_text().split()[0])))
+
     def query(self, sql: str) -> list[tuple[object, ...]]:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             return connection.execute(sql).fetchall()
@@ -185,6 +197,17 @@ async def _make_keys(url: str) -> list[str]:
         ]
     finally:
         await database.close()
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """CPU time of a process, its children, and those of them that have ended."""
+    spent = 0.0
+    with contextlib.suppress(psutil.NoSuchProcess):  # it ends just now: its parent has its time
+        for child in process.children():
+            spent += cpu_s(child)
+        times = process.cpu_times()
+        spent += times.user + times.system + times.children_user + times.children_system
+    return spent
 
 
 def free_port() -> int:
