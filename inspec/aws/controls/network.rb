@@ -96,7 +96,7 @@ control "livetally-vpc-06" do
   ref "terraform/modules/network"
   describe livetally_nat(input("vpc_id")) do
     it { should exist }
-    its("zones") { should eq({ "none" => 0, "one" => 1, "per_zone" => input("public_subnet_ids").length }.fetch(input("nat"))) }
+    its("subnets") { should eq({ "none" => 0, "one" => 1, "per_zone" => input("public_subnet_ids").length }.fetch(input("nat"))) }
   end
 end
 
