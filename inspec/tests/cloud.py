@@ -26,7 +26,7 @@ class Cloud(stack.Moto):
     inputs: dict[str, Any]
 
     def __init__(self) -> None:
-        super().__init__(Path())  # its log is ours
+        super().__init__(Path("moto.log"))  # never written: what it says is said here
 
     def __enter__(self) -> "Cloud":
         self._server = ThreadedMotoServer("127.0.0.1", self._port, verbose=False)

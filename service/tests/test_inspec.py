@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,15 @@ def test_every_control_has_its_slip(profile: str) -> None:
     slips = [*tests.glob(f"{profile}_slips/*.py"), *tests.glob(f"*{profile}*.py")]
     text = "".join(file.read_text("utf-8") for file in slips)
     assert set(re.findall(r'"(livetally-[a-z0-9]+-\d\d)"', text)) == set(controls(profile))
+
+
+def test_slips_have_a_cloud_to_be_made_in() -> None:
+    """The simulated AWS of inspec/tests starts, answers, and has all slips. (It changes moto.)"""
+    code = "import aws_slips, cloud\nwith cloud.Cloud() as here: print(here.another_key())"
+    tests = ROOT / "inspec" / "tests"
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, cwd=tests, capture_output=True, text=True, check=False)
+    assert ran.stdout.startswith("arn:aws:kms:"), ran.stderr
 
 
 def test_slips_are_of_what_the_files_say(monkeypatch: pytest.MonkeyPatch) -> None:
