@@ -323,3 +323,38 @@ async def test_hostile_lines_stay_within_bounds(
         (2, "too_large"),
         (3, "invalid_event"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("bucket", "key", "version", "cause"),
+    [
+        ("127.0.0.1:1", "k", None, "bad_message"),
+        ("arn:aws:s3:us-east-1:123456789012:accesspoint/x", "k", None, "bad_message"),
+        ("a\nb", "k", None, "bad_message"),
+        ("", "k", None, "bad_message"),
+        ("OWN", "", None, "bad_message"),
+        ("OWN", "inbox/a", "no-such-version", "object_missing"),
+    ],
+)
+async def test_an_object_that_can_t_be_named_holds_nothing_up(
+    account: Account,
+    database_url: str,
+    work: Any,
+    bucket: str,
+    key: str,
+    version: str | None,
+    cause: str,
+) -> None:
+    """What S3 never says of an object, and what it won't hear: refused, and soon with the dead
+    letters; nobody waits for it."""
+    about = {
+        "bucket": {"name": bucket.replace("OWN", account.made.bucket)},
+        "object": {"key": key, "versionId": version},
+    }
+    for _ in range(5):  # more than are read at the same time
+        account.send({"Records": [{"eventName": "ObjectCreated:Put", "s3": about}]})
+    account.send(RED)
+    await work()
+    assert totals_in(database_url) == {"": 1, "red": 1}
+    assert len(account.dead()) == 5
+    assert {found for _, found in refusals_in(database_url)} == {cause}

@@ -188,6 +188,28 @@ async def test_an_object_that_may_not_be_read(
     assert account.dead() == []
 
 
+async def test_an_object_that_s3_won_t_hear_of(
+    gate: Gate, account: Account, database_url: str, redis_url: str, demo_keys: object
+) -> None:
+    """What no attempt mends is not tried for ever: such messages go to the dead letters, and others
+    are read meanwhile, even if there are more of them than objects are read at once."""
+    invalid = "<Error><Code>InvalidArgument</Code><Message>no</Message></Error>"
+
+    def refuse(request: web.Request) -> web.Response | None:
+        if not _is_object(request) or request.path.endswith("good"):
+            return None
+        return web.Response(status=400, text=invalid, content_type="application/xml")
+
+    gate.spoil = refuse
+    for n in range(5):
+        account.put(f"inbox/{n}", ndjson([RED]))
+    account.put("inbox/good", ndjson([RED]))
+    async with working(account, database_url, redis_url):
+        await account.until_empty()
+    assert totals_in(database_url)[""] == 1
+    assert len(account.dead()) == 5
+
+
 async def test_what_is_not_deleted_comes_again(
     gate: Gate, account: Account, database_url: str, redis_url: str, demo_keys: object
 ) -> None:

@@ -8,7 +8,14 @@ import re
 from typing import Any, NamedTuple
 
 from aiohttp import ClientError as HttpError
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointProviderError,
+    HTTPClientError,
+    NoCredentialsError,
+    ParamValidationError,
+)
 from botocore.exceptions import ConnectionError as NoConnection
 
 from ..config import ConfigError
@@ -31,6 +38,7 @@ _CAUSES = {
     "changed": r"PreconditionFailed|412",
     "throttled": r"Throttl.*|TooManyRequests.*|RequestThrottled|SlowDown|RequestLimitExceeded"
     r"|OverLimit|503|429",
+    "unreachable": r"RequestTimeout",
 }
 
 
@@ -51,7 +59,10 @@ def fault(error: Exception) -> Fault:
             return Fault("clock_skew", code, str(error))
         causes = (cause for cause, codes in _CAUSES.items() if re.fullmatch(codes, code))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return Fault(next(causes, "server_error" if status >= 500 else "other"), code, str(error))
+        kind = "server_error" if status >= 500 else "invalid" if status >= 400 else "other"
+        return Fault(next(causes, kind), code, str(error))
+    if isinstance(error, ParamValidationError | EndpointProviderError):
+        return Fault("invalid", type(error).__name__, str(error))
     if isinstance(error, NoCredentialsError):
         return Fault("credentials", "", str(error))
     if isinstance(error, HTTPClientError | NoConnection | HttpError | OSError | TimeoutError):

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from ..errors import LivetallyError, ObjectChanged, ObjectForbidden, ObjectMissing
+from ..errors import BadMessage, LivetallyError, ObjectChanged, ObjectForbidden, ObjectMissing
 from ..metrics import Metrics
 from .aws import FAILURES, Fault, fault
 from .lines import STEP_BYTES
@@ -26,13 +26,15 @@ def _refusal(found: Fault) -> LivetallyError | None:
             return ObjectForbidden(f"The object may not be read: {found.message}")
         case "changed":
             return ObjectChanged()
+        case "invalid":
+            return BadMessage(f"S3 takes it for no object: {found.message}")
     return None
 
 
 async def read(s3: Any, ref: Ref, metrics: Metrics) -> AsyncGenerator[bytes, None]:
     """The object's bytes in steps. While S3 is away it waits, then reads on where it was.
 
-    Raises ObjectMissing, ObjectChanged or ObjectForbidden.
+    Raises ObjectMissing, ObjectChanged, ObjectForbidden or BadMessage.
     """
     at, failures, whole = 0, 0, False
     while not whole:

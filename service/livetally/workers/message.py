@@ -8,11 +8,11 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote_plus
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 
 from ..errors import BadMessage
 from ..events import NOT_JSON, split
@@ -77,11 +77,12 @@ class _Sns(msgspec.Struct, rename="pascal"):
 
 
 class _Bucket(msgspec.Struct):
-    name: str
+    #: a name, never an ARN: that could lead to another account
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,255}$")]
 
 
 class _Object(msgspec.Struct, rename="camel"):
-    key: str
+    key: Annotated[str, Meta(min_length=1)]
     e_tag: str = ""
     version_id: str | None = None
 
