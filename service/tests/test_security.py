@@ -1,5 +1,7 @@
 """What .github/SECURITY.md says, and the controls that no other file tests."""
 
+import asyncio
+import contextlib
 import csv
 import io
 import re
@@ -10,6 +12,7 @@ import pytest
 from conftest import make_keys, serving
 from yarl import URL
 
+from livetally import serve
 from livetally.workers.export import Row
 from livetally.workers.formats import write_csv
 
@@ -71,3 +74,28 @@ async def test_no_path_leads_out(
                 async with service.http.get(URL(url, encoded=True)) as answer:
                     assert answer.status in (400, 404), url
                     assert "secret" not in (await answer.text()).replace("secret.js", ""), url
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET / HTTP/1.1\r\nHost:", b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"]
+)
+async def test_a_connection_without_a_whole_head_is_closed(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    """One that says nothing, half a head, or nothing after an answer, also if a byte comes now and
+    then: closed when its time is over. A viewer's may be silent for longer."""
+    monkeypatch.setattr(serve, "KEEPALIVE_S", 0.5)
+    keys = await make_keys(database_url)
+    async with serving(database_url, redis_url, keys) as service, service.live() as viewer:
+        reader, writer = await asyncio.open_connection("127.0.0.1", URL(service.url).port)
+        reading = asyncio.create_task(reader.read())
+        writer.write(said)
+        async with asyncio.timeout(20):
+            while not reading.done():
+                if said.endswith(b":"):
+                    writer.write(b"a")
+                await asyncio.sleep(0.05)
+        with contextlib.suppress(ConnectionError):  # a byte came after the end
+            assert (await reading).startswith(b"HTTP/1.1 200 " if said.endswith(b"\n") else b"")
+        writer.close()
+        assert (await viewer.subscribe(1, {"totals": "click"}))["type"] == "snapshot"
