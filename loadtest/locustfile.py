@@ -17,7 +17,7 @@ from load_older import BlogReader, CollectorUser, ColourUser, RailsUser, Van
 from load_report import save
 from load_shape import SHAPES, Shape, cut_all
 from load_users import Batches, Browser, Dashboard, SingleEvents, Tracker, Viewer
-from locust import events
+from locust import events, runners
 from locust.runners import MasterRunner, WorkerRunner
 
 __all__ = [
@@ -26,6 +26,10 @@ __all__ = [
 ]  # fmt: skip
 
 log = logging.getLogger("livetally.load")
+
+#: Seconds until a worker that says nothing is given up. Of Locust's own three a busy machine, as a
+#: loaded one is, takes more to start the users.
+runners.HEARTBEAT_LIVENESS = 60
 
 TYPES = [EVENT_TYPE, "click", "hover", "page_view", "article_view", "button_click"]
 
