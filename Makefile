@@ -12,8 +12,8 @@ UV := uv==0.13.8
 
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check
 LOCKS := service/requirements.txt service/requirements-local.txt service/requirements-aws.txt \
-	service/requirements-dev.txt terraform/tests/requirements-checkov.txt \
-	loadtest/peers/requirements.txt
+	service/requirements-dev.txt service/requirements-fuzz.txt \
+	terraform/tests/requirements-checkov.txt loadtest/peers/requirements.txt
 # Which of terraform/environments `make terraform-test` applies.
 ENVIRONMENTS ?= dev
 # The versions that frontend/package.json names.
@@ -35,7 +35,7 @@ NEEDS_WHEEL := import sys; sys.exit(sys.platform != "linux" or sys.version_info 
 
 .DEFAULT_GOAL := help
 .PHONY: help run run-aws test compose-test test-service test-frontend lint format lock bench jitter \
-	load chaos archive-load queue-load tools terraform-test inspec-test clean clean-data always
+	load chaos archive-load queue-load fuzz audit tools terraform-test inspec-test clean clean-data always
 
 help:
 	@echo "make run [PORT=8080]  start everything here and print the address"
@@ -52,6 +52,8 @@ help:
 	@echo "make terraform-test   apply Terraform to a simulated AWS (ENVIRONMENTS=\"dev staging prod\")"
 	@echo "make inspec-test      InSpec over docker compose's stack, and over that simulated AWS"
 	@echo "make chaos            break everything under load, and see that it heals"
+	@echo "make fuzz             Atheris on every decoder, 20 s each (Linux on x86-64)"
+	@echo "make audit            ask for known holes in what we depend on"
 	@echo "make lock             pin dependencies again (make lock UPGRADE=1 takes newer ones)"
 	@echo "make clean            remove what was installed and built"
 	@echo "make clean-data       remove the counts that make run has kept"
@@ -100,6 +102,12 @@ archive-load: .venv/.dev
 
 queue-load: .venv/.dev
 	@exec .venv/bin/python loadtest/queue_load.py $(ARGS)
+
+fuzz: .venv/.fuzz
+	@exec .venv/bin/python loadtest/fuzz.py $(ARGS)
+
+audit: .venv/.dev
+	@exec .venv/bin/python .ci/audit $(ARGS)
 
 # Its own virtual environment: checkov pins what the service has newer.
 terraform-test: .venv/.dev
@@ -162,6 +170,13 @@ $(VENV): $(VENV_BROKEN)
 	@$(PIP) --require-hashes -r service/requirements-dev.txt
 	@touch $@
 
+.venv/.fuzz: .venv/.dev service/requirements-fuzz.txt
+	@echo "installing Atheris…"
+	@$(PIP) --require-hashes -r service/requirements-fuzz.txt
+	@.venv/bin/python -c 'import atheris' 2>/dev/null || \
+		{ echo "There is no Atheris for this machine: it is made for Linux on x86-64." >&2; exit 1; }
+	@touch $@
+
 # Without Node nothing is built and this succeeds: the API works without the page.
 $(PAGE): $(PAGE_SOURCES)
 	@if ! command -v npm >/dev/null 2>&1 || \
@@ -193,7 +208,7 @@ lock: $(VENV)
 
 clean:
 	rm -rf .venv frontend/node_modules frontend/dist build dist service/*.egg-info \
-		.mypy_cache .pytest_cache .ruff_cache .hypothesis
+		.mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
 
 clean-data:
 	rm -rf .livetally

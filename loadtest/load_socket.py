@@ -63,7 +63,7 @@ class WebSocket:
         """The next text. Raises Closed, or TimeoutError (none named: that of the connection)."""
         self._socket.settimeout(timeout_s or self._timeout_s)
         while True:
-            while (frame := self._take_frame()) is None:
+            while (frame := take_frame(self._buffer)) is None:
                 self._read_more()
             final, opcode, payload = frame
             if opcode == PING:
@@ -118,22 +118,6 @@ class WebSocket:
         if not any(_is_accept(line, accept) for line in answer):
             raise Closed(1002, "the server's answer is not to our handshake")
 
-    def _take_frame(self) -> tuple[bool, int, bytes] | None:
-        """(final, opcode, payload) if a whole frame is here. A server's frames are not masked."""
-        buffer = self._buffer
-        if len(buffer) < 2:
-            return None
-        size, start = buffer[1], 2
-        if size == 126:
-            size, start = int.from_bytes(buffer[2:4]), 4
-        elif size == 127:
-            size, start = int.from_bytes(buffer[2:10]), 10
-        if len(buffer) < start + size or len(buffer) < start:
-            return None
-        frame = buffer[0] >= 128, buffer[0] & 15, bytes(buffer[start : start + size])
-        del buffer[: start + size]
-        return frame
-
     def _read_more(self) -> None:
         try:
             data = self._socket.recv(65_536)
@@ -158,6 +142,27 @@ class WebSocket:
         long = int.from_bytes((mask * (size // 4 + 1))[:size])
         masked = (int.from_bytes(payload) ^ long).to_bytes(size)
         self._socket.sendall(head + mask + masked)
+
+
+def take_frame(buffer: bytearray) -> tuple[bool, int, bytes] | None:
+    """Takes (final, opcode, payload) out of it if a whole frame is there.
+
+    Raises Closed for one that is masked: a server's are not.
+    """
+    if len(buffer) < 2:
+        return None
+    size, start = buffer[1], 2
+    if size >= 128:
+        raise Closed(1002, "the server masks its frames")
+    if size == 126:
+        size, start = int.from_bytes(buffer[2:4]), 4
+    elif size == 127:
+        size, start = int.from_bytes(buffer[2:10]), 10
+    if len(buffer) < start + size:
+        return None
+    frame = buffer[0] >= 128, buffer[0] & 15, bytes(buffer[start : start + size])
+    del buffer[: start + size]
+    return frame
 
 
 def _is_accept(line: bytes, accept: bytes) -> bool:

@@ -8,18 +8,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+import decoders
+import pytest
 from aiohttp.test_utils import make_mocked_request
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import Raw
 
 import livetally
-from livetally import events, live, topics
 from livetally.address import client_address, parse_networks
 from livetally.config import Config, ConfigError
-from livetally.errors import BadMessage, LivetallyError, MalformedJson
-from livetally.protocols import actions, channels, detail, hosts
-from livetally.workers import message, records
+from livetally.frames import websocket_text
 from livetally.workers.lines import MAX_LINE_BYTES, Lines
 
 PACKAGE = Path(livetally.__file__).parent
@@ -33,7 +31,6 @@ WORDS = (
     *("click", "red", "2026-11-21T10:00:00Z", "\0", "\ud800", "💥", "", "s3:TestEvent", "0", "-1"),
 )
 words = st.sampled_from(WORDS) | st.text(st.characters(exclude_categories=()), max_size=20)
-FIELDS = (detail.Field("session_id", 10), detail.Field("url", 10, required=False))
 numbers = st.integers() | st.floats() | st.sampled_from([2**63, -(2**64), 10**400])
 values = st.recursive(
     st.none() | st.booleans() | numbers | words,
@@ -58,97 +55,38 @@ def texts(draw: st.DrawFn) -> bytes:
 
 
 @few
-@given(texts(), st.booleans())
-def test_bodies(body: bytes, ndjson: bool) -> None:
-    """A body is events, each of its limits, or refused; so are an older system's."""
-    for translate in (None, actions.as_native):
-        try:
-            parsed = events.parse(body, 7, ndjson=ndjson, translate=translate)
-        except LivetallyError as error:
-            assert 400 <= error.status < 500  # noqa: PT017
-            continue
-        assert len(parsed.events) == len(parsed.indexes)
-        for event in parsed.events:
-            assert event.project == 7
-            assert 1 <= len(event.type) <= 64
-            assert 1 <= len(event.subject) <= 1_024
-            assert "\0" not in event.type + event.subject + event.id
-            (event.type + event.subject + event.id).encode()
-        for rejection in parsed.rejected:
-            assert len(rejection.message) < 1_000
+@given(texts())
+def test_bodies(text: bytes) -> None:
+    decoders.body(text)
 
 
 @few
 @given(texts())
 def test_values(text: bytes) -> None:
-    """What is let through as an item's value, Postgres can keep: strict JSON without U+0000."""
-    try:
-        events.check_value(text, 1_000)
-    except LivetallyError as error:
-        assert error.status in (400, 422)  # noqa: PT017
-    else:
-        json.loads(text)
-        assert len(text) <= 1_000
+    decoders.value(text)
 
 
 @few
 @given(values)
 def test_topics(value: Any) -> None:
-    """A topic is of the asker's project, whatever it says; or 400 in few words."""
-    try:
-        asked = live._decode(json.dumps({"type": "subscribe", "id": 1, "topic": value}))
-        assert isinstance(asked, live.SubscribeMessage)
-        key = topics.parse(asked.topic).key(7)
-    except LivetallyError as error:
-        refused: LivetallyError = error
-    else:
-        assert key.project == 7
-        hash(key)
-        return
-    assert refused.status == 400
-    assert len(str(refused)) < 1_000
+    decoders.live_message(_dumped({"type": "subscribe", "id": 1, "topic": value}))
 
 
 @few
 @given(texts(), words)
 def test_older_formats(text: bytes, word: str) -> None:
-    """Translators and readers of formats 1, 2, 3 and 5 refuse in their own words or return."""
-    assert isinstance(actions.as_native(text), bytes)
-    actions.fields_of(text)
-    try:
-        actions.from_rails(actions.form_fields(text))
-    except LivetallyError as error:
-        assert error.status == 400  # noqa: PT017
-    channels.parse(word)
-    channels.text_of(Raw(text))
-    host = hosts.host_of(word)
-    assert host is None or (host == host.lower() and not set(host) & set("/@?# \\"))
-    hosts.path_of(word)
-    try:
-        found = detail.parse(text, FIELDS)
-    except (detail.Invalid, MalformedJson):
-        pass
-    else:
-        assert found.keys() <= {"session_id", "url"}
-        assert all(isinstance(each, str) and len(each) <= 10 for each in found.values())
+    """Translators and readers of formats 1, 2, 3 and 5."""
+    decoders.form(text)
+    decoders.cable(text)
+    decoders.cable(word.encode(errors="replace"))
+    decoders.page(word.encode(errors="surrogatepass"))
+    decoders.collected(text)
 
 
 @few
 @given(texts())
 def test_queue_messages(text: bytes) -> None:
-    """A message is records, objects, or refused with a cause; reading records never raises."""
-    try:
-        found = message.content(text.decode(errors="surrogateescape"))
-    except LivetallyError as error:
-        assert isinstance(error, BadMessage) or error.status in (400, 422)  # noqa: PT017
-        return
-    if isinstance(found, message.Records):
-        numbered: list[tuple[int, bytes | None]] = [
-            (n, bytes(each)) for n, each in enumerate(found.texts, 1)
-        ]
-        read = records.read(numbered, 7, "m")
-        assert len(read.events) + len(read.puts) + len(read.rejected) == len(numbered)
-        assert all(event.project == 7 for event in read.events)
+    decoders.queue_message(text)
 
 
 @few
@@ -157,12 +95,25 @@ def test_lines_are_those_of_the_whole(chunks: list[bytes]) -> None:
     """However a stream is cut, its lines are the same, and none is longer than a line may be."""
     lines = Lines()
     found = [line for chunk in chunks for line in lines.feed(chunk)] + lines.end()
-    whole = b"".join(chunks).split(b"\n")
-    assert found == [
-        (n, line if len(line) <= MAX_LINE_BYTES else None)
-        for n, line in enumerate(whole, 1)
-        if len(line) > MAX_LINE_BYTES or line.strip()
-    ]
+    assert found == decoders.lines_of(b"".join(chunks))
+
+
+@few
+@given(st.lists(st.binary(max_size=300)), st.binary(max_size=30))
+def test_frames(payloads: list[bytes], rest: bytes) -> None:
+    decoders.frame(b"".join(map(websocket_text, payloads)) + rest)
+
+
+@pytest.mark.parametrize("name", decoders.TARGETS)
+def test_what_is_near_to_right(name: str) -> None:
+    """Each seed of the fuzzer, cut at each place, and with each byte another: the same every time,
+    so that what was found once stays mended."""
+    target = decoders.TARGETS[name]
+    for seed in decoders.SEEDS[name]:
+        for at in range(len(seed) + 1):
+            target(seed[:at])
+            for byte in (b"", b"\0", b'"', b"[", b"\x7f", b"\xff", b"\n"):
+                target(seed[:at] + byte + seed[at + 1 :])
 
 
 addresses = st.ip_addresses().map(str) | st.text(max_size=10)
