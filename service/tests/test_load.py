@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from conftest import Process, make_keys
+from test_limits import limited_key
 
 from livetally.keys import Role
 
@@ -128,6 +129,25 @@ async def test_a_slow_answer_shuts_the_gate(
     assert status == 1
     assert "p95 is" in log
     assert "not in the log" not in log
+
+
+async def test_refusals_shut_the_gate(
+    spawn: Callable[..., Process], database_url: str, tmp_path: Path
+) -> None:
+    """A key that may send 10 events a second: what is over that fails, and is not taken for lost."""
+    keys = await make_keys(database_url)
+    keys[Role.WRITE] = await limited_key(database_url, 10)
+    server = spawn().wait_ready()
+
+    status, log = load(
+        server.url, keys, tmp_path, "--users", "10", "--seconds", "3", *PATIENT, "SingleEvents"
+    )
+
+    assert status == 1
+    assert "% failed" in log
+    assert "not in the log" not in log
+    report = json.loads((tmp_path / "load-steady.json").read_text())
+    assert report["gate"]["types"]["load"]["unknown"] > 10
 
 
 async def test_the_knee_is_found(
