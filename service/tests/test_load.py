@@ -134,7 +134,7 @@ async def test_a_slow_answer_shuts_the_gate(
 async def test_refusals_shut_the_gate(
     spawn: Callable[..., Process], database_url: str, tmp_path: Path
 ) -> None:
-    """A key that may send 10 events a second: what is over that fails, and is not taken for lost."""
+    """A key that may send 10 events a second: what is over fails, and isn't taken for lost."""
     keys = await make_keys(database_url)
     keys[Role.WRITE] = await limited_key(database_url, 10)
     server = spawn().wait_ready()

@@ -104,6 +104,11 @@ def test_frames(payloads: list[bytes], rest: bytes) -> None:
     decoders.frame(b"".join(map(websocket_text, payloads)) + rest)
 
 
+@pytest.mark.parametrize("size", [0, 125, 126, 127, 65_535, 65_536])
+def test_frames_where_their_form_changes(size: int) -> None:
+    decoders.frame(b" " * size)
+
+
 @pytest.mark.parametrize("name", decoders.TARGETS)
 def test_what_is_near_to_right(name: str) -> None:
     """Each seed of the fuzzer, cut at each place, and with each byte another: the same every time,
