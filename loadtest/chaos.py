@@ -177,11 +177,11 @@ async def run(options: argparse.Namespace, folder: Path) -> tuple[list[Outcome],
     return outcomes, archived
 
 
-def report(outcomes: list[Outcome], archived: str, options: argparse.Namespace) -> str:
+def report(outcomes: list[Outcome], archived: str, on: str, options: argparse.Namespace) -> str:
     """The table that the docs keep."""
     head = (
         f"The last run of `make chaos`, {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}:"
-        f" {machine()}.\n\n{options.screens} screens on two servers, load on both, each fault for"
+        f" {on}.\n\n{options.screens} screens on two servers, load on both, each fault for"
         f" {options.seconds:g} s; {options.rounds} rounds, seed {options.seed}. *exact*: how long"
         " after the load stopped until every screen showed what Postgres holds (2 s allowed)."
         f" The worker was among those killed: {archived}.\n"
@@ -215,11 +215,12 @@ def main() -> int:
     options = parser.parse_args()
     random.seed(options.seed)
     print(f"seed {options.seed}")
+    on = machine()
     with tempfile.TemporaryDirectory(
         prefix="livetally-chaos-", ignore_cleanup_errors=True
     ) as folder:
         outcomes, archived = asyncio.run(run(options, Path(folder)))
-    text = report(outcomes, archived, options)
+    text = report(outcomes, archived, on, options)
     print(f"\n{text}")
     if options.results:
         results = Path(options.results)

@@ -1,8 +1,6 @@
 """What a run amounts to: JSON, a page of Markdown, and plots over time."""
 
 import json
-import os
-import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -52,7 +50,7 @@ def _document(
     stored = sum(each["stored"] for each in facts["types"].values())
     return {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "machine": f"{os.cpu_count()} cores ({platform.system()} {platform.machine()})",
+        "machine": environment.machine,
         "shape": options.shape,
         "users": options.num_users,
         "classes": sorted(each.__name__ for each in environment.user_classes),
@@ -86,13 +84,15 @@ def _document(
 
 def _page(document: dict[str, Any], name: str) -> str:
     gate = document["gate"]
-    verdict = "**The gate is open: nothing was lost, nothing counted twice, nothing late.**"
+    late = "" if document["shape"] == "ramp" else ", nothing late"  # a ramp goes on until all is
+    verdict = f"**The gate is open: nothing was lost, nothing counted twice{late}.**"
     if gate["failures"]:
         verdict = "**The gate is shut:**\n\n" + "\n".join(f"- {each}" for each in gate["failures"])
     story = (
         f"The last run of `make load` with `--shape {document['shape']}`, {document['at']}:"
-        f" {document['machine']}, load and servers together; {document['users']} users"
-        f" ({', '.join(document['classes'])}) in {document['processes']} processes for"
+        f" {document['machine']}; {document['users']} users"
+        f" ({', '.join(document['classes'])}) in {document['processes']}"
+        f" process{'es' * (document['processes'] > 1)} for"
         f" {document['seconds']} s, {document['events_a_second']:,.0f} events/s."
     )
     lines = [

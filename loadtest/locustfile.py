@@ -11,6 +11,7 @@ Users: `load_users`, `load_older`. `--shape`: `load_shape`. What must hold at th
 import logging
 from typing import Any
 
+from figures import machine
 from load_base import ADMIN_KEY, EVENT_TYPE, READ_KEY, WRITE_KEY, ledger
 from load_gate import Gate, in_time
 from load_older import BlogReader, CollectorUser, ColourUser, RailsUser, Van
@@ -60,6 +61,7 @@ def begin(environment: Any, runner: Any, **_: Any) -> None:
     gate = Gate(environment.host, READ_KEY, ADMIN_KEY)
     gate.open(TYPES)
     environment.gate = gate
+    environment.machine = machine()
 
 
 @events.report_to_master.add_listener
