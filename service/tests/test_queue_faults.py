@@ -196,7 +196,7 @@ async def test_an_object_that_s3_won_t_hear_of(
     invalid = "<Error><Code>InvalidArgument</Code><Message>no</Message></Error>"
 
     def refuse(request: web.Request) -> web.Response | None:
-        if not _is_object(request) or request.path.endswith("good"):
+        if not is_object(request) or request.path.endswith("good"):
             return None
         return web.Response(status=400, text=invalid, content_type="application/xml")
 
