@@ -59,10 +59,10 @@ async def advisors(python: list[Any] | None, npm: dict[str, Any] | None) -> Asyn
         await server.close()
 
 
-async def audit(url: str, folder: Path) -> tuple[int, str]:
+async def audit(url: str, folder: Path, pins: str = LOCK) -> tuple[int, str]:
     """(exit status, all that it said)"""
     lock = folder / "requirements.txt"
-    lock.write_text(LOCK)
+    lock.write_text(pins)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(ROOT / ".ci" / "audit"), "--osv-url", f"{url}/query"),
         *("--npm-registry", url, str(lock)),
@@ -101,3 +101,12 @@ async def test_who_does_not_answer_has_not_said_no(tmp_path: Path) -> None:
     assert "NOT ASKED Python: " in said
     assert "NOT ASKED npm: " in said
     assert "No hole" not in said
+
+
+async def test_an_unknown_package_is_not_one_without_holes(tmp_path: Path) -> None:
+    """pip-audit alone ends well when it has skipped what nobody can tell of."""
+    pins = LOCK.replace("==1.0.0", " @ https://files.example/yarl-1.0.0-py3-none-any.whl")
+    async with advisors([], {}) as url:
+        status, said = await audit(url, tmp_path, pins=pins)
+    assert status == 2
+    assert "NOT ASKED Python: 1 packages are unknown there." in said

@@ -26,7 +26,8 @@ def test_it_heals() -> None:
 
 
 async def test_broken_promises_are_found(tmp_path: Path) -> None:
-    """A lost event, one counted twice, a screen that shows something else: each fails the run."""
+    """A lost event, one counted twice, a screen that shows something else, memory that isn't given
+    back: each fails the run."""
 
     async def spoil(ground: Ground, sql: str) -> None:
         with psycopg.connect(ground.database_url, autocommit=True) as connection:
@@ -45,8 +46,13 @@ async def test_broken_promises_are_found(tmp_path: Path) -> None:
         chaos = Chaos(made, screens=2, seed=1)
         async with chaos.watched():
             healthy = await chaos.suffer(nothing, 0)
+            memory, chaos._memory = chaos._memory, dict.fromkeys(chaos._memory, -1_000.0)
+            grown = await chaos.suffer(nothing, 0)
+            chaos._memory = memory
             lost = await chaos.suffer(lose_an_event, 0)
             doubled = await chaos.suffer(count_twice, 0)
     assert healthy.result == "as promised", healthy
+    assert grown.result == "FAILED"
+    assert "has grown by" in grown.why
     assert (lost.result, doubled.result) == ("FAILED", "FAILED")
     assert "acknowledged, and lost" in lost.why
