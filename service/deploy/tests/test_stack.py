@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import aiohttp
 import pytest
@@ -124,6 +125,21 @@ async def test_viewers_of_both_tasks_see_every_event(stack: Stack) -> None:
             "a viewer shows something else",
         )
     await exact(stack, load)
+
+
+async def test_server_sent_events_are_not_held_back(stack: Stack) -> None:
+    """The last change reaches who listens without a websocket, though nothing comes after it."""
+    url, headers = stack.url + "/v1/live/sse?totals=click", {"x-api-key": stack.read}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(url, headers=headers) as stream,
+        asyncio.timeout(60),
+    ):
+        async with stack.under_load(1) as load:
+            await load.more(10)
+        async for line in stream.content:
+            if line.startswith(b"data:") and json.loads(line[5:])["total"] == len(load.stored):
+                break
 
 
 async def test_what_is_not_for_everybody_stays_inside(stack: Stack) -> None:
@@ -318,6 +334,38 @@ def test_prometheus_scrapes_every_task(stack: Stack) -> None:
     rules = json.loads(compose(*wget, "http://127.0.0.1:9090/api/v1/rules"))
     assert rules["data"]["groups"]
     compose("--profile", "metrics", "rm", "--stop", "--force", "prometheus")
+
+
+async def test_locust_loads_it(stack: Stack) -> None:
+    """In the profile `load` a master and its workers send events, as the page at /locust/ tells
+    them to."""
+    compose("--profile", "load", "up", "--detach", "--wait", "locust", "locust-worker")
+    read = compose("exec", "-T", "locust", "cat", "/run/secrets/load/read").strip()
+    async with aiohttp.ClientSession() as http:
+
+        async def told() -> dict[str, Any]:
+            async with http.get(stack.url + "/locust/stats/requests") as response:
+                stats: dict[str, Any] = await response.json()
+                return stats
+
+        async def both() -> bool:
+            return len((await told())["workers"]) == 2
+
+        await until(both, "a worker is missing")
+        swarm = {"user_count": "4", "spawn_rate": "4", "user_classes": "SingleEvents"}
+        async with http.post(stack.url + "/locust/swarm", data=swarm) as response:
+            assert (await response.json())["success"], await response.text()
+
+        async def counted() -> bool:
+            url = stack.url + "/v1/types"
+            async with http.get(url, headers={"x-api-key": read}) as response:
+                return any(each["total"] > 20 for each in (await response.json())["types"])
+
+        await until(counted, "nothing is counted")
+        async with http.post(stack.url + "/locust/stop") as response:
+            assert response.status == 200
+        assert not (await told())["errors"]
+    compose("--profile", "load", "rm", "--stop", "--force", "locust", "locust-worker", "load-keys")
 
 
 async def test_lost_passwords_are_made_anew(stack: Stack) -> None:
