@@ -234,6 +234,5 @@ def up() -> Iterator[None]:
 @pytest.fixture
 def stack(up: None) -> Stack:
     """The stack, all of it running, with a project of this test's own."""
-    parts = ("postgres", "redis", "aws", "service", "worker", "proxy")
-    compose("up", "--detach", "--no-deps", "--wait", "--wait-timeout", "120", *parts)
+    compose("up", "--detach", "--wait", "--wait-timeout", "120")
     return Stack()

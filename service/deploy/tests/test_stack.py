@@ -86,9 +86,7 @@ async def test_the_clients_address_comes_through(stack: Stack) -> None:
     """Who asks too often is refused by its own address, whatever it says it is, and nobody else is:
     the last address that no proxy of ours has, as the TLS proxy before this one tells it."""
     limited = {**os.environ, "LIVETALLY_ADDRESS_RATE": "1"}
-    compose(
-        "up", "--detach", "--no-deps", "--wait", "--wait-timeout", "120", "service", env=limited
-    )
+    compose("up", "--detach", "--wait", "--wait-timeout", "120", "service", env=limited)
     async with aiohttp.ClientSession() as http:
 
         async def ask(forwarded: str) -> int:
@@ -270,8 +268,24 @@ async def test_a_rolling_recreate_is_not_noticed(stack: Stack) -> None:
     after = stack.tasks()
     assert len(after) == len(before)
     assert not set(after) & set(before)
+    compose("up", "--detach", "--wait")  # has nothing left to do
+    assert set(stack.tasks()) == set(after)
     # A task that stops says so itself; that no task is there at all is never said.
     assert {code for _, code in load.refusals} <= {"shutting_down", "ServerDisconnectedError"}
+    await exact(stack, load)
+
+
+async def test_a_version_that_does_not_start_replaces_nothing(stack: Stack) -> None:
+    """The roll gives up and tidies up: the old tasks go on, with their viewers."""
+    before = stack.tasks()
+    roll = command("docker compose build").split(" && ")[1]
+    async with stack.viewers(4) as viewers, stack.under_load(2) as load:
+        with pytest.raises(AssertionError, match="the old ones still run"):
+            await in_thread(shell, f"LIVETALLY_DRAIN_S=many {roll}")
+        await load.more(10)
+        assert {viewer.connections for viewer in viewers} == {1}
+    assert compose("ps", "--all", "--quiet", "service").split() == before
+    assert not load.refusals
     await exact(stack, load)
 
 
@@ -280,7 +294,7 @@ async def test_the_worker_counts_messages_and_archives(stack: Stack) -> None:
     bucket were made at the start, and what S3 said of that was not refused."""
     assert "missing_key" not in compose("logs", "worker")
     soon = {**os.environ, "LIVETALLY_ARCHIVE_INTERVAL_S": "1"}
-    compose("up", "--detach", "--no-deps", "--wait", "--wait-timeout", "120", "worker", env=soon)
+    compose("up", "--detach", "--wait", "--wait-timeout", "120", "worker", env=soon)
     send = """
 import asyncio, json, os, sys
 from livetally.workers.aws import client
