@@ -138,8 +138,7 @@ async def test_page_views_over_a_websocket_are_limited(service: Service, key: st
         await socket.send_json(view)
         assert (await socket.receive_json())["totalViews"] == 1
         await socket.send_json(view)
-        heard = [(await socket.receive()).data for _ in range(2)]  # the counts, as they are, too
-    assert any("events a second" in each for each in heard)
+        assert "events a second" in (await socket.receive()).data
 
 
 @pytest.fixture
