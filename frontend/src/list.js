@@ -56,7 +56,7 @@ export class List {
   take(message) {
     const grew = this.#counts.take(message);
     if (message.type === "snapshot") this.#restart();
-    else if (grew) this.#reader.grew();
+    else if (grew || this.#reader.reading) this.#reader.grew();
     if (grew) this.#ask();
   }
 

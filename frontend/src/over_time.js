@@ -53,9 +53,10 @@ export class OverTime {
     if (type === "snapshot") {
       this.#points.restart(total);
       this.#restart();
-    } else if (type === "update" && this.#points.grow(total, this.#page.now())) {
-      this.#reader.grew();
-      this.#ask();
+    } else if (type === "update") {
+      const grew = this.#points.grow(total, this.#page.now());
+      if (grew || this.#reader.reading) this.#reader.grew();
+      if (grew) this.#ask();
     }
   }
 

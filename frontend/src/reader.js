@@ -65,6 +65,11 @@ export class Reader {
     this.#reading = null;
   }
 
+  /** True while what comes may be in the answer or not. */
+  get reading() {
+    return this.#reading !== null;
+  }
+
   async again() {
     this.stop();
     const reading = (this.#reading = new AbortController());
@@ -72,26 +77,31 @@ export class Reader {
     const within = AbortSignal.any([reading.signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
     try {
       await this.#read(within, () => this.#reading === reading);
-      if (this.#reading === reading) this.#next(between(this.#times.every));
+      if (this.#reading === reading) {
+        this.#reading = null;
+        this.#next(between(this.#times.every));
+      }
       this.#attempt = 0;
     } catch (error) {
       if (this.#reading === reading) this.#lost(error);
     }
   }
 
-  /** What was read has grown since: read it again when that has come to rest. */
+  /**
+   * What was read, or is being read, has grown: read it again when that has come to rest. What came
+   * during a reading may not be shown at all, and is not kept waiting longer than that.
+   */
   grew() {
     clearTimeout(this.#settling);
-    const since = Date.now() - this.#readAt;
-    const wait = Math.max(between(this.#times.quiet), this.#times.betweenSettling - since);
-    this.#settling = setTimeout(() => this.again(), wait);
+    const apart = this.reading ? 0 : this.#times.betweenSettling - (Date.now() - this.#readAt);
+    this.#settling = setTimeout(() => this.again(), Math.max(between(this.#times.quiet), apart));
   }
 
   #lost(error) {
     this.#reading = null;
     if (!(error instanceof Failed)) throw error;
     this.#failed(error);
-    if (error.refusesKey || error.final) return;
+    if (error.refusesKey || error.final) return this.stop();
     this.#next(waitBeforeRetry(this.#attempt, error.response, { cap: MINUTE_MS }));
     this.#attempt += 1;
   }

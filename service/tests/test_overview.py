@@ -11,7 +11,7 @@ import pytest
 from chromium import Tab
 from conftest import query
 from faults import until
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 from test_browser import (
     AWAY,
     HOSTILE,
@@ -227,6 +227,29 @@ async def test_a_number_lights_up_as_it_changes(site: Site, open_tab: OpenTab, m
     await site.api.post([{"type": "button_click", "subject": "buy"}])
     await has(tab, "buttons", [["buy", "2", "new"]])
     assert await tab.page.evaluate("window.lit") == (0 if motion == "reduce" else 1)
+
+
+async def test_what_comes_while_a_list_is_read_is_shown_soon(site: Site, open_tab: OpenTab) -> None:
+    """An answer that is older than an event, and arrives after it, doesn't hide it for a minute."""
+    tab = await open_tab(f"{site.url}/overview", base=site.url)
+    heard: list[str] = []
+    tab.page.on(
+        "websocket",
+        lambda socket: socket.on("framereceived", lambda frame: heard.append(str(frame))),
+    )
+    await tab.page.reload()
+    await tab.is_("live")
+    await expect(tab.page.locator("#buttons [data-state]")).to_contain_text("Nothing was counted")
+
+    async def overtake(route: Route) -> None:
+        answer = await route.fetch()
+        await site.api.post({"type": "button_click", "subject": "buy"})
+        await until(lambda: any("buy" in frame for frame in heard), 10)
+        await route.fulfill(response=answer)
+
+    await tab.page.route(re.compile(r"/v1/stats\?type=button_click"), overtake, times=1)
+    await tab.page.get_by_label("1 hour").check(force=True)
+    await has(tab, "buttons", [["buy", "1", "new"]], 30)
 
 
 async def test_two_overviews_agree_and_one_of_them_goes_offline(
