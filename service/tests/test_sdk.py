@@ -342,7 +342,8 @@ async def test_offline_and_back_in_two_tabs(world: World) -> None:
     await track(two, "two", 20)
     await until(lambda: has_waiting(two, 50), 10)
     await one.evaluate("navigator.sendBeacon = () => false")  # else it gets past the emulation
-    await one.close(run_before_unload=True)
+    async with one.expect_event("close"):
+        await one.close(run_before_unload=True)
     assert [n for _, n in world.logged()] == [1]
     await context.set_offline(False)
     await world.counted(Counter({("sale", "before"): 1, ("sale", "one"): 30, ("sale", "two"): 20}))
