@@ -7,7 +7,7 @@ PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 # Passed on to pytest or to the benchmark: make test ARGS="-k journey"
 ARGS ?=
 # Test files at a time: they wait more than they work.
-JOBS ?= 3
+JOBS ?= 4
 UV := uv==0.13.8
 
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check
@@ -34,7 +34,7 @@ VENV_BROKEN := $(shell test -x .venv/bin/python || echo always)
 NEEDS_WHEEL := import sys; sys.exit(sys.platform != "linux" or sys.version_info < (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-aws test compose-test test-service test-frontend lint format lock bench jitter \
+.PHONY: help run run-aws test compose-test load-test test-service test-frontend lint format lock bench jitter \
 	load chaos archive-load queue-load fuzz audit tools terraform-test inspec-test clean clean-data always
 
 help:
@@ -46,6 +46,7 @@ help:
 	@echo "make format           let ruff format and fix"
 	@echo "make bench            measure this machine"
 	@echo "make jitter           cut 2,000 viewers off, and see that they miss nothing"
+	@echo "make load-test        test what measures, made short"
 	@echo "make load             Locust, and a gate: nothing lost, nothing counted twice, in time"
 	@echo "make archive-load     archive a million events with workers killed, and compare"
 	@echo "make queue-load       events through SQS and S3, workers killed, and every id counted"
@@ -68,7 +69,10 @@ test: .venv/.dev $(PAGE) tools
 	@$(MAKE) --no-print-directory lint test-frontend test-service
 
 test-service: .venv/.dev
-	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not load" $(ARGS)
+
+load-test: .venv/.dev
+	@.venv/bin/python -m pytest -m load $(ARGS)
 
 test-frontend: $(PAGE)
 	@if [ -d frontend/node_modules ]; then cd frontend && NODE_OPTIONS=--test-reporter=spec npm test --silent; fi

@@ -13,6 +13,8 @@ from figures import Figures
 from ingest import batch_of, send, single_events
 from stand import Wrong, stand
 
+pytestmark = pytest.mark.load
+
 
 def test_an_event_lost_or_doubled_is_no_figure(tmp_path: Path) -> None:
     """What the clients were told is compared with each table that an event is in."""

@@ -14,6 +14,8 @@ from test_limits import limited_key
 
 from livetally.keys import Role
 
+pytestmark = pytest.mark.load
+
 LOADTEST = Path(__file__).parents[2] / "loadtest"
 #: A busy machine is slow, and that is no fault here.
 PATIENT = ("--p95-ms", "60000", "--p99-ms", "60000")

@@ -309,7 +309,7 @@ async def test_a_worker_killed_at_a_step(
     of the message, between commit and delete: the next worker goes on, and every event counts
     once."""
     account = await asyncio.to_thread(
-        make_account, account.server, step.replace(" ", "-"), visibility_s=2, receives=4
+        make_account, account.server, step.replace(" ", "-"), visibility_s=2, receives=3
     )
     key = (await make_keys(database_url))[Role.WRITE]
     account.put("inbox/a", ndjson([RED] * 5_000))

@@ -15,6 +15,8 @@ sys.path.append(str(Path(__file__).parents[2] / "loadtest"))
 from archive_load import compare
 from stand import HERE, Bench, Wrong
 
+pytestmark = pytest.mark.load
+
 
 def figures(results: Path, script: str, name: str, *arguments: str) -> dict[str, Any]:
     """What a run came to, as it is kept."""
