@@ -352,7 +352,9 @@ def test_prometheus_scrapes_every_task(stack: Stack) -> None:
 
 async def test_locust_loads_it(stack: Stack) -> None:
     """In the profile `load` a master and its workers send events, as the page at /locust/ tells
-    them to."""
+    them to; with new keys where those of the volume are of no use any more."""
+    keys = "cd /run/secrets/load; echo of another database | tee write read admin"
+    compose("--profile", "load", "run", "--rm", "--entrypoint", "sh -c", "load-keys", keys)
     compose("--profile", "load", "up", "--detach", "--wait", "locust", "locust-worker")
     read = compose("exec", "-T", "locust", "cat", "/run/secrets/load/read").strip()
     async with aiohttp.ClientSession() as http:
