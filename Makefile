@@ -40,7 +40,7 @@ NEEDS_WHEEL := import sys; sys.exit(sys.platform != "linux" or sys.version_info 
 help:
 	@echo "make run [PORT=8080]  start everything here and print the address"
 	@echo "make run-aws          the same, with S3, SQS and SNS of its own, and a worker"
-	@echo "make test             lint, then every test, on the real servers"
+	@echo "make test             lint, then the tests, on the real servers"
 	@echo "make compose-test     docker compose up, and break it: tasks, Postgres, Redis, a deploy"
 	@echo "make lint             ruff and mypy --strict"
 	@echo "make format           let ruff format and fix"
