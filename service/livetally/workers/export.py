@@ -110,8 +110,9 @@ class Export:
             there = await _projects(connection, begin)
             while rows := await cursor.fetchmany(_PAGE):
                 yield rows
-        if day in self._logged - await _logged(connection):  # it was dropped since we began
-            self._logged = await _logged(connection)
+        logged = await _logged(connection)
+        if day in self._logged - logged:  # it was dropped since we began
+            self._logged = logged
             await self._list()
         for entry in sorted(self._archived.get(day, ()), key=lambda entry: entry.object):
             if entry.project not in there:
