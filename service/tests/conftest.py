@@ -5,7 +5,6 @@ don't see each other. `service` runs the server in the test's own loop; where a 
 restart it, `spawn` runs it as a process.
 """
 
-import asyncio
 import contextlib
 import itertools
 import os
@@ -24,11 +23,12 @@ import psycopg
 import pytest
 from aiohttp import web
 from aws import Account, make_account, working
+from databases import Databases
 
 from livetally import keys
 from livetally.app import create_app
 from livetally.config import Config
-from livetally.database import Database, migrate
+from livetally.database import Database
 from livetally.described import description_of
 from livetally.examples import Login
 from livetally.keys import Role
@@ -37,16 +37,18 @@ from livetally.local_aws import LocalAws
 from livetally.serve import listen, make_runner
 from livetally.workers import aws
 
-TEMPLATE = "template_livetally"
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
     with LocalPostgres(tmp_path_factory.mktemp("postgres")) as server:
-        server.create_database(TEMPLATE)
-        asyncio.run(migrate(server.dsn(TEMPLATE)))
         yield server
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: LocalPostgres) -> Databases:
+    return Databases(postgres)
 
 
 @pytest.fixture(scope="session")
@@ -56,12 +58,11 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedis]:
 
 
 @pytest.fixture
-def database_url(postgres: LocalPostgres) -> Iterator[str]:
+def database_url(postgres: LocalPostgres, databases: Databases) -> Iterator[str]:
     """A migrated database for this test alone."""
-    name = f"test_{next(_numbers)}"
-    postgres.create_database(name, TEMPLATE)
+    name = databases.take()
     yield postgres.dsn(name)
-    postgres.drop_database(name)
+    databases.give_back(name)
 
 
 @pytest.fixture(scope="session")
@@ -142,7 +143,7 @@ def totals_in(database_url: str, type_: str = "click", project: int = 1) -> dict
 async def make_key(
     database_url: str, project: str, role: Role, name: str = "", origins: tuple[str, ...] = ()
 ) -> str:
-    database = Database(database_url, 2)
+    database = Database(database_url, 1)
     await database.open()
     try:
         return await keys.create(database, project, role, name or f"{role}", origins)
@@ -151,7 +152,12 @@ async def make_key(
 
 
 async def make_keys(database_url: str, project: str = "demo") -> dict[Role, str]:
-    return {role: await make_key(database_url, project, role) for role in Role}
+    database = Database(database_url, 1)
+    await database.open()
+    try:
+        return {role: await keys.create(database, project, role, f"{role}") for role in Role}
+    finally:
+        await database.close()
 
 
 class Live:
