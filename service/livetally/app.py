@@ -205,7 +205,6 @@ def create_app(
             web.get("/js/{name}", pages.script),
         ]
     )
-    docs.describe(app)
     app[FAILED] = asyncio.Event()
 
     async def drain(app: web.Application) -> None:

@@ -25,7 +25,7 @@ _CSP = (
 
 
 class Docs:
-    """The documents are made once, when all routes are known: see `describe`."""
+    """The documents are made once, when one is first asked for: most processes never are."""
 
     def __init__(self) -> None:
         self._openapi: dict[str, Any] = {}
@@ -40,22 +40,19 @@ class Docs:
             web.get("/docs/{name}", self.file),
         )
 
-    def describe(self, app: web.Application) -> None:
-        """Make them."""
-        self._openapi = openapi.document(app)
-        self._asyncapi = asyncapi.document()
-        self._page = render(self._openapi)
-
     @described("This API, as OpenAPI 3.1", tag="Pages", answers={200: dict[str, Any]})
     async def openapi(self, request: web.Request) -> web.Response:
+        self._openapi = self._openapi or openapi.document(request.app)
         return json_response(self._openapi)
 
     @described("The live protocol, as AsyncAPI 3.0", tag="Pages", answers={200: dict[str, Any]})
     async def asyncapi(self, request: web.Request) -> web.Response:
+        self._asyncapi = self._asyncapi or asyncapi.document()
         return json_response(self._asyncapi)
 
     @described("This API's reference", tag="Pages", answers={200: Text("text/html")})
     async def page(self, request: web.Request) -> web.Response:
+        self._page = self._page or render(openapi.document(request.app))
         headers = {
             "Content-Security-Policy": _CSP,
             "Referrer-Policy": "same-origin",
