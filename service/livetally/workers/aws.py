@@ -3,6 +3,7 @@
 Nothing is tried again inside of a client: that would hide an outage for minutes. Who calls decides.
 """
 
+import functools
 import os
 import re
 from typing import Any, NamedTuple
@@ -73,7 +74,6 @@ def fault(error: Exception) -> Fault:
 def client(service: str, queue_url: str = "") -> Any:
     """An async context manager that gives an aiobotocore client. Raises ConfigError."""
     from aiobotocore.config import AioConfig  # a third of a second: not for those without AWS
-    from aiobotocore.session import get_session
 
     bare = any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"))
     config = AioConfig(
@@ -85,16 +85,31 @@ def client(service: str, queue_url: str = "") -> Any:
         # An address of one's own has no names for buckets.
         s3={"addressing_style": "path" if bare else "auto"},
     )
-    return get_session().create_client(service, region_name=region(queue_url), config=config)
+    return _session().create_client(service, region_name=region(queue_url), config=config)
 
 
 def region(queue_url: str = "") -> str:
     """Where the calls go: AWS_REGION's, AWS_DEFAULT_REGION's or the profile's region, else the one
     in `queue_url`. Raises ConfigError."""
-    from aiobotocore.session import get_session
-
-    given = os.environ.get("AWS_REGION") or get_session().get_config_variable("region")
+    given = os.environ.get("AWS_REGION") or _session().get_config_variable("region")
     in_url = re.match(r"https://sqs\.([a-z0-9-]+)\.", queue_url)
     if not given and in_url is None:
         raise ConfigError("AWS_REGION is not set")
     return str(given or (in_url[1] if in_url else ""))
+
+
+def _session() -> Any:
+    """A session of its own, with the environment's settings of now."""
+    from aiobotocore.session import get_session
+
+    session = get_session()
+    session.register_component("data_loader", _loader())
+    return session
+
+
+@functools.cache
+def _loader() -> Any:
+    """What botocore knows of AWS's services: megabytes of JSON, to be read once."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
