@@ -513,8 +513,9 @@ async def test_pointers_only_where_asked_for_and_nothing_typed(world: World) -> 
     page = await world.visit(context, "/quiet")
     await page.mouse.move(10, 10)
     await page.mouse.move(500, 250)
-    world.shop.body = world.script(pointer="", page_views="off") + form
+    world.shop.body = world.script(page_views="off")
     watcher = await world.visit(context, "/watcher")
+    world.shop.body = world.script(pointer="", page_views="off") + form
     page = await world.visit(context, "/pointed")
     await watcher.evaluate(
         """() => {
