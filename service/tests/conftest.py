@@ -75,11 +75,11 @@ def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
 @pytest.fixture
 def account(aws_server: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Account:
     """A queue, its dead letters, a topic and a bucket of this test's own; messages are hidden for
-    2 s and are dead after 2 receives."""
+    4 s and are dead after 2 receives."""
     for name, value in aws_server.environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(aws, "LONG_POLL_S", 1)
-    return make_account(aws_server, f"test-{next(_numbers)}", visibility_s=2, receives=2)
+    return make_account(aws_server, f"test-{next(_numbers)}", visibility_s=4, receives=2)
 
 
 @pytest.fixture

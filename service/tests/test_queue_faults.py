@@ -257,7 +257,7 @@ async def test_postgres_away(
                 account.send(RED | {"id": f"{n}"})
             account.send("bad")
             # Twice the visibility time-out, twice the receives that it takes to die.
-            await asyncio.sleep(5)
+            await asyncio.sleep(9)
             assert account.dead() == []
             assert account.counts()[1] >= 1, "what is in hand has become visible to others"
         await account.until_empty()
@@ -310,7 +310,7 @@ async def test_a_worker_killed_at_a_step(
     of the message, between commit and delete: the next worker goes on, and every event counts
     once."""
     account = await asyncio.to_thread(
-        make_account, account.server, step.replace(" ", "-"), visibility_s=2, receives=3
+        make_account, account.server, step.replace(" ", "-"), visibility_s=5, receives=3
     )
     key = (await make_keys(database_url))[Role.WRITE]
     account.put("inbox/a", ndjson([RED] * 5_000))
