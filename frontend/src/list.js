@@ -7,24 +7,25 @@ import { LINES, TopList } from "./top_list.js";
 const MOST = 1_000;
 
 /**
- * A card's data: a type's largest subjects in a period. `uniques`, if its subjects are pages or
- * articles, names the list of /v1/pages that tells how many views were unique.
+ * A card's data: a type's largest subjects in a period. `unique` is the type that counts which of
+ * them were unique, if its subjects are pages or articles.
  */
 export class List {
   type;
-  #uniques;
+  unique;
   #page;
   #card;
   #counts = new PeriodCounts();
+  #uniques = new PeriodCounts();
   #reader;
   #drawn = true;
 
   /** `page` is what all lists share: its key, its period (null: one that makes no sense), … */
-  constructor(template, { type, uniques = null, ...card }, page) {
+  constructor(template, { type, unique = null, ...card }, page) {
     this.type = type;
-    this.#uniques = uniques;
+    this.unique = unique;
     this.#page = page;
-    this.#card = new TopList(template, { ...card, unique: uniques !== null, csv: () => this.#save() });
+    this.#card = new TopList(template, { ...card, unique: unique !== null, csv: () => this.#save() });
     this.#reader = new Reader({
       read: (signal, isCurrent) => this.#read(signal, isCurrent),
       failed: (error) => this.#failed(error),
@@ -45,6 +46,7 @@ export class List {
   /** Another time, or key: nothing that was read before is shown any more. */
   again() {
     this.#counts.forget();
+    this.#uniques.forget();
     this.#card.say(this.#page.period() === null ? "Choose a time: its end after its start." : "Reading…");
     this.#restart();
   }
@@ -53,8 +55,9 @@ export class List {
     this.#reader.stop();
   }
 
-  take(message) {
-    const grew = this.#counts.take(message);
+  /** A message about the live totals of its type, or of its unique one. */
+  take(message, unique = false) {
+    const grew = (unique ? this.#uniques : this.#counts).take(message);
     if (message.type === "snapshot") this.#restart();
     else if (grew || this.#reader.reading) this.#reader.grew();
     if (grew) this.#ask();
@@ -64,7 +67,14 @@ export class List {
   draw() {
     if (this.#drawn) return;
     this.#drawn = true;
-    this.#card.show(this.#counts, this.#page.compares());
+    const { total, before } = this.#counts;
+    const rows = this.#counts.rows(LINES);
+    if (this.unique !== null) {
+      for (const [i, row] of rows.entries()) {
+        rows[i] = { ...row, unique: this.#uniques.count(row.subject) };
+      }
+    }
+    this.#card.show({ rows, total, before }, this.#page.compares());
   }
 
   #restart() {
@@ -79,25 +89,24 @@ export class List {
 
   async #read(signal, isCurrent) {
     const period = this.#page.period();
-    const answer = await this.#fetch(period, LINES * 2, signal);
+    for (const counts of [this.#counts, this.#uniques]) counts.asked();
+    const [answer, uniques] = await this.#fetch(period, LINES * 2, signal);
     if (!isCurrent()) return;
-    this.#counts.load(answer, period.ongoing);
+    this.#counts.load(answer, period.ongoing, LINES * 2);
+    if (uniques !== null) this.#uniques.load(uniques, period.ongoing, MOST);
     this.#ask();
   }
 
-  async #fetch(period, top, signal) {
+  // Which of them are unique is asked of as many as there are: the largest of one type need not be
+  // the largest of the other.
+  #fetch(period, top, signal) {
     const time = this.#page.time(period);
     const compare = this.#page.compares() ? "before" : undefined;
     const key = this.#page.key();
-    const [answer, views] = await Promise.all([
+    return Promise.all([
       ask("/v1/stats", { type: this.type, top, compare, ...time }, key, signal),
-      this.#uniques ? ask("/v1/pages", { top, ...time }, key, signal) : null,
+      this.unique && ask("/v1/stats", { type: this.unique, top: MOST, ...time }, key, signal),
     ]);
-    if (views === null) return answer;
-    const name = this.#uniques.slice(0, -1);
-    const uniques = new Map(views[this.#uniques].map((row) => [row[name], row.unique]));
-    const subjects = answer.subjects.map((row) => ({ ...row, unique: uniques.get(row.subject) }));
-    return { ...answer, subjects };
   }
 
   #failed(error) {
@@ -111,10 +120,15 @@ export class List {
     const period = this.#page.period();
     if (this.#page.key() === null || period === null) return;
     try {
-      const { subjects } = await this.#fetch(period, MOST);
-      const more = ["unique", "before"].filter((name) => subjects.some((row) => name in row));
+      const [{ subjects }, uniques] = await this.#fetch(period, MOST);
+      const unique = new Map(uniques?.subjects.map((row) => [row.subject, row.total]));
+      const more = [this.unique && "unique", this.#page.compares() && "before"].filter(Boolean);
       const head = ["subject", "total", ...more];
-      const rows = subjects.map((row) => head.map((name) => row[name] ?? ""));
+      const absent = uniques?.subjects.length < MOST ? 0 : "";
+      const rows = subjects.map((row) => {
+        const given = { ...row, unique: unique.get(row.subject) ?? absent };
+        return head.map((name) => given[name]);
+      });
       download(fileNameOf(this.type, ...this.#page.names(period)), toCsv([head, ...rows]));
     } catch (error) {
       this.#failed(error);

@@ -45,8 +45,14 @@ const page = {
   refused: (message) => keys.refused("read_key", message),
 };
 const CARDS = [
-  { id: "pages", type: "page_view", title: "Pages", heads: ["Page", "Views"], uniques: "pages" },
-  { id: "articles", type: "article_view", title: "Articles", heads: ["Article", "Views"], uniques: "articles" },
+  { id: "pages", type: "page_view", title: "Pages", heads: ["Page", "Views"], unique: "unique_page_view" },
+  {
+    id: "articles",
+    type: "article_view",
+    title: "Articles",
+    heads: ["Article", "Views"],
+    unique: "unique_article_view",
+  },
   { id: "referrers", type: "referral", title: "Referrers", heads: ["From, to", "Views"] },
   { id: "buttons", type: "button_click", title: "Buttons", heads: ["Button", "Clicks"] },
   { id: "subjects", type: chosen.type, title: titleOf(chosen.type), heads: ["Subject", "Count"] },
@@ -58,12 +64,16 @@ const overTime = new OverTime(find("#trend"), chosen.type, page);
 const cards = [...lists, overTime];
 
 function watch(i) {
-  const { type } = lists[i];
+  const { type, unique } = lists[i];
   ends[i]();
-  ends[i] = live.subscribe({ totals: type }, (message) => {
+  const end = live.subscribe({ totals: type }, (message) => {
     lists[i].take(message);
     if (lists[i] === subjects) overTime.take(message);
   });
+  const endUnique = unique
+    ? live.subscribe({ totals: unique }, (message) => lists[i].take(message, true))
+    : () => {};
+  ends[i] = () => [end, endUnique].forEach((each) => each());
 }
 
 function showState(state) {

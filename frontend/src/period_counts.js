@@ -1,48 +1,49 @@
 import { Totals } from "./totals.js";
 
 /**
- * The counts of a period: what the server read out, and what has come since. Live totals are those
- * of ever, so only their growth since the reading counts; what was on its way just then may be in
- * both until the next reading, which comes once it is quiet.
+ * The counts of a period: what the server read out, and what has come since. That is what a live
+ * total has beyond the total of `ever` which was read in the same moment, so the sum is exact
+ * whichever of the two comes first. A subject that an answer doesn't have was not in the period yet,
+ * unless there were too many: what it has beyond its total before the question is its count.
  */
 export class PeriodCounts {
   total = null;
   before;
   #totals = new Totals();
   #read = new Map();
+  #sum = null;
   #base = new Map();
-  #baseTotal = 0;
-  #readTotal = 0;
-  #ongoing = true;
   #complete = false;
+  #all = false;
+  #ongoing = true;
 
-  /** `answer` is /v1/stats's; only an `ongoing` period grows. */
-  load({ total, before, subjects }, ongoing) {
-    this.#read = new Map(subjects.map((row) => [row.subject, row]));
-    this.#readTotal = this.total = total;
-    this.before = before;
-    this.#ongoing = ongoing;
+  /** /v1/stats is about to be asked. */
+  asked() {
     this.#base = new Map(this.#totals.top(Infinity));
     this.#complete = this.#totals.total !== null && this.#totals.others === 0;
-    this.#baseTotal = this.#totals.total;
+  }
+
+  /** Its answer, to a question for `top`; only an `ongoing` period grows. */
+  load(answer, ongoing, top = Infinity) {
+    this.#read = new Map(answer.subjects.map((row) => [row.subject, row]));
+    this.#sum = answer;
+    this.#all = answer.subjects.length < top;
+    this.#ongoing = ongoing;
+    this.before = answer.before;
+    this.#grow();
   }
 
   /** Another period is to be read; what is known live stays known. */
   forget() {
-    this.total = null;
+    this.total = this.#sum = null;
     this.#read.clear();
-    this.#baseTotal = null;
   }
 
   /** A message about the type's live totals; true if the period's counts grew by it. */
   take({ type, totals, total }) {
     if (type === "snapshot") this.#totals.snapshot(totals, total);
     else if (type === "update") this.#totals.update(totals, total);
-    if (this.total === null || this.#baseTotal === null || !this.#ongoing) return false;
-    const grown = this.#readTotal + Math.max(0, this.#totals.total - this.#baseTotal);
-    const grew = grown !== this.total;
-    this.total = grown;
-    return grew;
+    return this.#sum !== null && this.#grow();
   }
 
   /** The `n` largest, as {subject, total, before, …}. */
@@ -54,13 +55,35 @@ export class PeriodCounts {
       .slice(0, n);
   }
 
+  /** A subject's count; undefined if it isn't known. */
+  count(subject) {
+    const row = this.#read.get(subject);
+    if (row === undefined && !this.#all) return undefined;
+    return (row?.total ?? 0) + (this.#ongoing ? this.#growth(subject, row) : 0);
+  }
+
+  #grow() {
+    const before = this.total;
+    this.total = this.#sum.total + (this.#ongoing ? beyond(this.#totals.total, this.#sum) : 0);
+    return this.total !== before;
+  }
+
   *#grown() {
-    if (this.#baseTotal === null) return;
-    for (const [subject, count] of this.#totals.top(Infinity)) {
-      const growth = count - (this.#base.get(subject) ?? (this.#complete ? 0 : count));
-      if (growth <= 0) continue;
-      const read = this.#read.get(subject) ?? { subject, total: 0 };
-      yield { ...read, total: read.total + growth };
+    for (const [subject] of this.#totals.top(Infinity)) {
+      const read = this.#read.get(subject);
+      const growth = this.#growth(subject, read);
+      if (growth > 0) yield { ...(read ?? { subject, total: 0 }), total: (read?.total ?? 0) + growth };
     }
   }
+
+  #growth(subject, read) {
+    const now = this.#totals.has(subject) ? this.#totals.count(subject) : null;
+    if (read !== undefined) return beyond(now, read);
+    return now === null ? 0 : now - (this.#base.get(subject) ?? (this.#complete ? 0 : now));
+  }
+}
+
+// Without a period what was read is the total of ever.
+function beyond(now, { total, ever = total }) {
+  return now === null ? 0 : Math.max(0, now - ever);
 }

@@ -50,15 +50,15 @@ export class TopList {
     this.#find("[data-state]").hidden = text === "";
   }
 
-  show(counts, compare) {
-    const rows = counts.rows(LINES);
+  /** `rows` as {subject, total, unique, before}, the largest first. */
+  show({ rows, total, before }, compare) {
     if (rows.length === 0) this.say("Nothing was counted in this time.");
     else {
       this.warn("");
       this.#find(".scroller").hidden = false;
     }
-    write(this.#find("[data-total]"), number.format(counts.total));
-    showChange(this.#find("[data-change]"), counts.total, compare ? counts.before : undefined);
+    write(this.#find("[data-total]"), number.format(total));
+    showChange(this.#find("[data-change]"), total, compare ? before : undefined);
     this.#head(compare);
     this.#rows(rows, compare);
   }

@@ -61,6 +61,8 @@ class Subject(msgspec.Struct, frozen=True):
     total: Count
     #: Its total of the period before, if `compare=before` asked for it.
     before: Count | UnsetType = UNSET
+    #: Of a period: its total of ever at that moment. What a live total has beyond it came later.
+    ever: Count | UnsetType = UNSET
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
@@ -70,6 +72,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}
     total: Count
     subjects: list[Subject]
     before: Count | UnsetType = UNSET
+    ever: Count | UnsetType = UNSET
     from_: datetime | UnsetType = UNSET
     to: datetime | UnsetType = UNSET
 

@@ -34,6 +34,7 @@ _BUCKETS = {
     "day": timedelta(days=1),
 }
 _MINUTE = _BUCKETS["minute"]
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Query(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
@@ -143,7 +144,8 @@ class Stats:
         if not start < to:
             raise Unprocessable("`from` must be before `to`.")
         since = _before(start, to - start) if query.compare else start
-        asked = (project, query.type, start, to, since)
+        # What comes in the very moment when the last minute ends is of this period, too.
+        asked = (project, query.type, start, to if query.to else _NEVER, since)
         sums = (await self._database.rows("sum_between", *asked))[0]
         subjects = await self._database.rows("top_between", *asked, query.largest)
         await history.check_edges(self._database, since, start, to)

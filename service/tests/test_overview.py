@@ -1,15 +1,17 @@
 """The overview, used by a real Chromium: what was counted most in a time, and before it."""
 
 # ruff: noqa: F401, F811 - fixtures are imported by name, and arguments are called like them
+import asyncio
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from chromium import Tab
-from conftest import query
+from conftest import query, totals_in
 from faults import until
 from playwright.async_api import Route, expect
 from test_browser import (
@@ -97,7 +99,8 @@ async def test_a_period_beside_the_one_before_and_what_comes_now(
     await expect(tab.page.locator("#pages [data-total]")).to_have_text("7")
 
     await site.api.post([{"type": "page_view", "subject": "/new"}] * 7)
-    await has(tab, "pages", [["/new", "8", "0", "new"], ["/", "6", "2", "+50 %"]], within_s=5)
+    await site.api.post([{"type": "unique_page_view", "subject": "/new"}] * 3)
+    await has(tab, "pages", [["/new", "8", "3", "new"], ["/", "6", "2", "+50 %"]], within_s=5)
 
     site.process.kill()
     await tab.is_("reconnecting")
@@ -227,6 +230,57 @@ async def test_a_number_lights_up_as_it_changes(site: Site, open_tab: OpenTab, m
     await site.api.post([{"type": "button_click", "subject": "buy"}])
     await has(tab, "buttons", [["buy", "2", "new"]])
     assert await tab.page.evaluate("window.lit") == (0 if motion == "reduce" else 1)
+
+
+async def test_a_stream_that_never_rests_is_counted_exactly(site: Site, open_tab: OpenTab) -> None:
+    """What is counted before, while and after a list is read is in its numbers once, without a
+    second reading: of a known subject, of a new one, in the sum, and of the unique views."""
+    counted(site.database_url, "page_view", "/", 5, 6)
+    counted(site.database_url, "page_view", "/", 200, 4)
+    tab = await open_tab(f"{site.url}/overview", base=site.url)
+    await tab.is_("live")
+    await has(tab, "pages", [["/", "10", "0", "new"]])
+    sent = Counter[str]()
+    answered = over = False
+
+    async def send(name: str) -> None:
+        events = [{"type": f"{kind}page_view", "subject": name} for kind in ("", "unique_")]
+        while not over:
+            await site.api.post(events)
+            sent[name] += 1
+            await asyncio.sleep(0.05)
+
+    async def more() -> None:
+        already = sent.total()
+        await until(lambda: sent.total() >= already + 20, 30)
+
+    async def answer_late(route: Route) -> None:
+        nonlocal answered
+        if answered:
+            return  # a second reading is never answered
+        answered = True
+        answer = await route.fetch()
+        streams.append(asyncio.create_task(send("/late")))
+        await more()
+        await route.fulfill(response=answer)
+
+    streams = [asyncio.create_task(send("/"))]
+    await more()
+    await tab.page.route(re.compile(r"/v1/stats\?type=page_view"), answer_late)
+    await tab.page.get_by_label("1 hour").check(force=True)
+    await until(lambda: "/late" in sent, 30)
+    await more()
+    await more()
+    over = True
+    await asyncio.gather(*streams)
+    total = totals_in(site.database_url, "page_view")
+    unique = totals_in(site.database_url, "unique_page_view")
+    wanted = [
+        ["/", f"{total['/'] - 4}", f"{unique['/']}", "new"],
+        ["/late", f"{total['/late']}", f"{unique['/late']}", ""],
+    ]
+    await has(tab, "pages", wanted)
+    await expect(tab.page.locator("#pages [data-total]")).to_have_text(f"{total[''] - 4}")
 
 
 async def test_what_comes_while_a_list_is_read_is_shown_soon(site: Site, open_tab: OpenTab) -> None:

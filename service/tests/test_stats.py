@@ -1,5 +1,6 @@
 """What can be asked about counts, and that asking stays cheap however much was counted."""
 
+import asyncio
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -112,14 +113,16 @@ async def test_the_largest_of_a_period_beside_the_period_before(service: Service
         "to": "2026-03-01T10:04:00Z",
         "total": 9,
         "before": 20,
+        "ever": 129,
         "subjects": [
-            {"subject": "red", "total": 4, "before": 3},
-            {"subject": "new", "total": 3, "before": 0},
-            {"subject": "blue", "total": 2, "before": 8},
+            {"subject": "red", "total": 4, "before": 3, "ever": 107},
+            {"subject": "new", "total": 3, "before": 0, "ever": 3},
+            {"subject": "blue", "total": 2, "before": 8, "ever": 10},
         ],
     }
     answer = await service.stats(type="click", top=1, **period)
-    assert (answer["total"], answer["subjects"]) == (9, [{"subject": "red", "total": 4}])
+    assert answer["subjects"] == [{"subject": "red", "total": 4, "ever": 107}]
+    assert (answer["total"], answer["ever"]) == (9, 129)
     assert "before" not in answer
     now = await service.stats(type="click", top=5, **{"from": period["from"]})
     assert now["total"] == 109
@@ -132,6 +135,24 @@ async def test_the_largest_of_a_period_beside_the_period_before(service: Service
     ):
         status, refused = await ask(service, f"type=click&{wrong}")
         assert (status, refused["error"]["code"]) == (422, "unprocessable"), wrong
+
+
+async def test_a_period_grows_by_what_live_totals_have_beyond_ever(service: Service) -> None:
+    """While events are counted, a period and `ever` are read at one moment: the period's count and
+    what a live total has beyond `ever` are the exact count at every time."""
+    begin = {"from": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:00Z}"}
+    count(service.database_url, "red", "2026-03-01T10:00:00Z", 1_000)
+
+    async def send() -> None:
+        for _ in range(100):
+            await service.post([{"type": "click", "subject": "red"}] * 3)
+
+    sending = asyncio.create_task(send())
+    while not sending.done():
+        answer = await service.stats(type="click", top=1, **begin)
+        for counts in (answer, *answer["subjects"]):
+            assert counts["ever"] - counts["total"] == 1_000
+    await sending
 
 
 async def test_a_projects_types_are_listed(service: Service) -> None:

@@ -125,6 +125,7 @@ _STATS = (
             "to": "2026-11-21T10:01:00Z",
             "total": 0,
             "before": 0,
+            "ever": 3,
             "subjects": [],
         },
     ),
@@ -216,7 +217,9 @@ class OlderPaths:
         """The `top` largest subjects of a type, one `subject`'s total, or with `bucket` a series.
 
         `from` and `to` bound the time, rounded out to whole minutes or buckets; `compare=before`
-        adds what there was just before it, as long. With `action` the answer is format 1's.
+        adds what there was just before it, as long. Beside a period's counts stands what there was
+        `ever` at that moment: what a live total has beyond it came later. With `action` the answer
+        is format 1's.
         """
         if "action" in request.query:
             return await self._colour.get_stats(request)

@@ -91,9 +91,12 @@ SELECT type, (
 FROM found WHERE type IS NOT NULL ORDER BY type;
 
 -- name: sum_between
--- A type's grand total from $3 until $4, and what was `before`, from $5 until $3.
+-- A type's grand total from $3 until $4, and what was `before`, from $5 until $3; beside it that
+-- of ever, of the same snapshot.
 SELECT coalesce(sum(n) FILTER (WHERE at >= $3), 0)::bigint AS total,
-       coalesce(sum(n) FILTER (WHERE at < $3), 0)::bigint AS before
+       coalesce(sum(n) FILTER (WHERE at < $3), 0)::bigint AS before,
+       (SELECT coalesce(sum(t.n), 0)::bigint FROM totals AS t
+        WHERE t.project = $1 AND t.type = $2 AND t.subject_key = md5('')::uuid) AS ever
 FROM history
 WHERE project = $1 AND type = $2 AND subject_key = md5('')::uuid
   AND at >= $5::timestamptz AND at < $4::timestamptz;
@@ -101,9 +104,9 @@ WHERE project = $1 AND type = $2 AND subject_key = md5('')::uuid
 -- name: top_between
 -- The same of its $6 largest subjects. A look-up for each subject, so that a short period of a
 -- type with a long past reads the short period only.
-SELECT s.subject, m.total, m.before
+SELECT s.subject, m.total, m.before, s.ever
 FROM (
-    SELECT subject_key, min(subject) AS subject FROM totals
+    SELECT subject_key, min(subject) AS subject, sum(n)::bigint AS ever FROM totals
     WHERE project = $1 AND type = $2 AND subject <> '' GROUP BY subject_key
 ) AS s
 CROSS JOIN LATERAL (
