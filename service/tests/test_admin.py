@@ -279,7 +279,7 @@ async def test_a_thousand_subjects(site: Site, open_tab: OpenTab) -> None:
     await site.api.post(many[:500])
     two = 'document.querySelectorAll("#counts tbody td:nth-child(4)")'
     await tab.page.wait_for_function(
-        f"[...{two}].filter((cell) => cell.textContent === '2').length === 500"
+        f"() => [...{two}].filter((cell) => cell.textContent === '2').length === 500"
     )
 
 

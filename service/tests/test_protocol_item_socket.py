@@ -438,8 +438,8 @@ async def test_a_plain_browser_websocket(service: Service) -> None:
             }""",
             f"vehicle-id=3&api_key={service.keys[Role.READ]}",
         )
-        await page.wait_for_function("got.length == 1")
+        await page.wait_for_function("() => got.length == 1")
         await put(service, "vehicle-id/3", [1.50])
-        await page.wait_for_function("got.length == 2")
+        await page.wait_for_function("() => got.length == 2")
         got = await page.evaluate("got")
     assert got == [TYPED, '{"vehicle-id":{"S":"3"},"value":{"L":[{"N":"1.5"}]}}']
