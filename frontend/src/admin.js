@@ -18,7 +18,8 @@ const RATES_EVERY_MS = 1_000;
 const find = (selector) => document.querySelector(selector);
 const url = new URL("/v1/live", location.href.replace(/^http/, "ws")).href;
 
-const frame = new Frame(() => {
+const frame = new Frame((news) => {
+  if (!news) return;
   counts.draw();
   pointers.offer(counts.ofType("pointer"));
 });

@@ -20,7 +20,7 @@ const long = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle
 const iso = (time) => new Date(time).toISOString().replace(/\.000Z$/, "Z");
 
 const clock = new Clock();
-const frame = new Frame(() => cards.forEach((card) => card.draw()));
+const frame = new Frame((news) => news && cards.forEach((card) => card.draw()));
 const keys = new Keys(find("#keys"), { use: useKey, asks: showMissing });
 const live = new Live({
   url,

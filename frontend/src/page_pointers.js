@@ -23,7 +23,7 @@ export class PagePointers {
   #map;
   #form;
   #player;
-  #frame = new Frame(() => this.#draw());
+  #frame = new Frame(() => this.#draw(), { apart: 0 });
   #end = () => {};
   #chosen = null;
   #asked = 0;
