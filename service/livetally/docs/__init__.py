@@ -40,10 +40,13 @@ class Docs:
             web.get("/docs/{name}", self.file),
         )
 
+    def _document(self, app: web.Application) -> dict[str, Any]:
+        self._openapi = self._openapi or openapi.document(app)
+        return self._openapi
+
     @described("This API, as OpenAPI 3.1", tag="Pages", answers={200: dict[str, Any]})
     async def openapi(self, request: web.Request) -> web.Response:
-        self._openapi = self._openapi or openapi.document(request.app)
-        return json_response(self._openapi)
+        return json_response(self._document(request.app))
 
     @described("The live protocol, as AsyncAPI 3.0", tag="Pages", answers={200: dict[str, Any]})
     async def asyncapi(self, request: web.Request) -> web.Response:
@@ -52,7 +55,7 @@ class Docs:
 
     @described("This API's reference", tag="Pages", answers={200: Text("text/html")})
     async def page(self, request: web.Request) -> web.Response:
-        self._page = self._page or render(openapi.document(request.app))
+        self._page = self._page or render(self._document(request.app))
         headers = {
             "Content-Security-Policy": _CSP,
             "Referrer-Policy": "same-origin",
