@@ -140,24 +140,26 @@ def totals_in(database_url: str, type_: str = "click", project: int = 1) -> dict
     )
 
 
+@contextlib.asynccontextmanager
+async def opened(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, 1)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
 async def make_key(
     database_url: str, project: str, role: Role, name: str = "", origins: tuple[str, ...] = ()
 ) -> str:
-    database = Database(database_url, 1)
-    await database.open()
-    try:
+    async with opened(database_url) as database:
         return await keys.create(database, project, role, name or f"{role}", origins)
-    finally:
-        await database.close()
 
 
 async def make_keys(database_url: str, project: str = "demo") -> dict[Role, str]:
-    database = Database(database_url, 1)
-    await database.open()
-    try:
+    async with opened(database_url) as database:
         return {role: await keys.create(database, project, role, f"{role}") for role in Role}
-    finally:
-        await database.close()
 
 
 class Live:
