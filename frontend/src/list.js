@@ -59,7 +59,7 @@ export class List {
   take(message, unique = false) {
     const grew = (unique ? this.#uniques : this.#counts).take(message);
     if (message.type === "snapshot") this.#restart();
-    else if (grew || this.#reader.reading) this.#reader.grew();
+    else this.#reader.heard(grew);
     if (grew) this.#ask();
   }
 
@@ -68,12 +68,9 @@ export class List {
     if (this.#drawn) return;
     this.#drawn = true;
     const { total, before } = this.#counts;
-    const rows = this.#counts.rows(LINES);
-    if (this.unique !== null) {
-      for (const [i, row] of rows.entries()) {
-        rows[i] = { ...row, unique: this.#uniques.count(row.subject) };
-      }
-    }
+    const rows = this.#counts
+      .rows(LINES)
+      .map((row) => ({ ...row, unique: this.#uniques.count(row.subject) }));
     this.#card.show({ rows, total, before }, this.#page.compares());
   }
 

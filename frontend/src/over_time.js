@@ -55,7 +55,7 @@ export class OverTime {
       this.#restart();
     } else if (type === "update") {
       const grew = this.#points.grow(total, this.#page.now());
-      if (grew || this.#reader.reading) this.#reader.grew();
+      this.#reader.heard(grew);
       if (grew) this.#ask();
     }
   }

@@ -65,11 +65,6 @@ export class Reader {
     this.#reading = null;
   }
 
-  /** True while what comes may be in the answer or not. */
-  get reading() {
-    return this.#reading !== null;
-  }
-
   async again() {
     this.stop();
     const reading = (this.#reading = new AbortController());
@@ -88,12 +83,15 @@ export class Reader {
   }
 
   /**
-   * What was read, or is being read, has grown: read it again when that has come to rest. What came
-   * during a reading may not be shown at all, and is not kept waiting longer than that.
+   * There is a live message, by which what was read `grew` or not: if it did, read it again when
+   * that has come to rest. What comes during a reading may be in the answer or not, and may not be
+   * shown at all: it is not kept waiting longer than that.
    */
-  grew() {
+  heard(grew) {
+    const reading = this.#reading !== null;
+    if (!grew && !reading) return;
     clearTimeout(this.#settling);
-    const apart = this.reading ? 0 : this.#times.betweenSettling - (Date.now() - this.#readAt);
+    const apart = reading ? 0 : this.#times.betweenSettling - (Date.now() - this.#readAt);
     this.#settling = setTimeout(() => this.again(), Math.max(between(this.#times.quiet), apart));
   }
 
