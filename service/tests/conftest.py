@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import psycopg
@@ -37,6 +37,7 @@ from livetally.local_aws import LocalAws
 from livetally.serve import listen, make_runner
 from livetally.workers import aws
 
+D = TypeVar("D", bound=Database)
 _numbers = itertools.count(1)
 
 
@@ -141,8 +142,7 @@ def totals_in(database_url: str, type_: str = "click", project: int = 1) -> dict
 
 
 @contextlib.asynccontextmanager
-async def opened(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url, 1)
+async def opened(database: D) -> AsyncIterator[D]:
     await database.open()
     try:
         yield database
@@ -153,12 +153,12 @@ async def opened(database_url: str) -> AsyncIterator[Database]:
 async def make_key(
     database_url: str, project: str, role: Role, name: str = "", origins: tuple[str, ...] = ()
 ) -> str:
-    async with opened(database_url) as database:
+    async with opened(Database(database_url, 1)) as database:
         return await keys.create(database, project, role, name or f"{role}", origins)
 
 
 async def make_keys(database_url: str, project: str = "demo") -> dict[Role, str]:
-    async with opened(database_url) as database:
+    async with opened(Database(database_url, 1)) as database:
         return {role: await keys.create(database, project, role, f"{role}") for role in Role}
 
 

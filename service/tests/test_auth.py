@@ -3,12 +3,11 @@
 import asyncio
 import base64
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 import pytest
-from conftest import Live, Service, make_key, make_keys, query, serving
+from conftest import Live, Service, make_key, make_keys, opened, query, serving
 
 from livetally import auth, connections, keys
 from livetally.auth import Auth, key_in
@@ -16,7 +15,6 @@ from livetally.database import Database
 from livetally.errors import UnknownKey
 from livetally.keys import Role
 
-D = TypeVar("D", bound=Database)
 RED = {"type": "click", "subject": "red"}
 
 
@@ -338,15 +336,6 @@ class CountedDatabase(Database):
     async def rows(self, name: str, *values: object) -> Any:
         self.asked += 1
         return await super().rows(name, *values)
-
-
-@contextlib.asynccontextmanager
-async def opened(database: D) -> AsyncIterator[D]:
-    await database.open()
-    try:
-        yield database
-    finally:
-        await database.close()
 
 
 async def test_a_key_is_looked_up_once_however_many_ask(database_url: str) -> None:
