@@ -102,9 +102,9 @@ ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \
     LIVETALLY_PAGES_DIR=/page
 USER 10001:10001
 # Was too much removed? Then not even the build succeeds.
-RUN ["python", "-c", "import livetally.app, livetally.workers.worker, aiobotocore.session, arro3.io, ssl, zoneinfo; zoneinfo.ZoneInfo('UTC')"]
+RUN ["python", "-c", "import livetally.server.app, livetally.worker.app, aiobotocore.session, arro3.io, ssl, zoneinfo; zoneinfo.ZoneInfo('UTC')"]
 EXPOSE 8080
 # What `livetally health` does, in the fewest imports: every second, so that a start is seen soon.
-HEALTHCHECK --interval=1s --timeout=3s --start-period=20s --retries=5 CMD ["python", "-m", "livetally.probe"]
+HEALTHCHECK --interval=1s --timeout=3s --start-period=20s --retries=5 CMD ["python", "-m", "livetally.ops.probe"]
 ENTRYPOINT ["livetally"]
 CMD ["serve"]

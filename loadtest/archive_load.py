@@ -23,8 +23,8 @@ from figures import keep, machine
 from stand import Bench, Stand, Wrong, stand
 from worker import Workers, working
 
-from livetally.events import parse
-from livetally.store import Store
+from livetally.ingest.events import parse
+from livetally.ingest.store import Store
 
 COLUMNS = "id, type, subject, session, occurred_at, received_at, slot, seq, properties"
 BATCH = 1_000

@@ -30,7 +30,7 @@ from faults import Load, until
 from figures import machine
 from stand import HERE
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 EXACT_S = 2.0
 #: A process may have grown by this since the start: the heap keeps what thousands of viewers took.

@@ -23,9 +23,9 @@ sys.path.append(str(HERE.parent / "service" / "tests"))
 from conftest import make_keys
 from faults import Relay, Viewer, until
 
-from livetally.database import migrate
-from livetally.keys import Role
-from livetally.local import LocalPostgres, LocalRedis
+from livetally.db.database import migrate
+from livetally.dev.servers import LocalPostgres, LocalRedis
+from livetally.web.keys import Role
 
 DATABASE = "chaos"
 #: The disk of the Postgres whose disk gets full.

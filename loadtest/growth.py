@@ -13,9 +13,9 @@ from ingest import SUBJECTS as COLOURS
 from ingest import batch_of, event, send
 from stand import Bench, Server, Stand
 
-from livetally import keys
-from livetally.database import Database
-from livetally.keys import Role
+from livetally.db.database import Database
+from livetally.web import keys
+from livetally.web.keys import Role
 
 PROJECTS = (1, 10, 100, 1_000)
 SUBJECTS = (10, 100, 1_000, 10_000, 100_000)

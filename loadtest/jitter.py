@@ -26,10 +26,10 @@ from figures import machine
 from jitter_report import HEADER, markdown, plot, row, summary
 from jitter_run import MODES, Plan, measure
 
-from livetally import keys
-from livetally.database import Database, migrate
-from livetally.keys import Role
-from livetally.local import PORTS, LocalPostgres, LocalRedis
+from livetally.db.database import Database, migrate
+from livetally.dev.servers import PORTS, LocalPostgres, LocalRedis
+from livetally.web import keys
+from livetally.web.keys import Role
 
 RESULTS = Path(__file__).parent / "results"
 READY_TIMEOUT_S = 60

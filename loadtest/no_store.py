@@ -8,11 +8,11 @@ import sys
 
 from aiohttp import web
 
-from livetally import serve
-from livetally.app import create_app
-from livetally.config import Config
-from livetally.events import Event
-from livetally.store import Committed, Store
+from livetally.base.config import Config
+from livetally.ingest.events import Event
+from livetally.ingest.store import Committed, Store
+from livetally.server import process
+from livetally.server.app import create_app
 
 
 class NoStore(Store):
@@ -28,7 +28,7 @@ def create(config: Config) -> web.Application:
 
 def main() -> int:
     config = Config.from_environ(os.environ)
-    return serve.run(config, serve.listen(config.host, config.port), make=create)
+    return process.run(config, process.listen(config.host, config.port), make=create)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from figures import keep, machine
 from stand import Bench, Wrong, free_port, stand
 from worker import Workers, working
 
-from livetally.local_aws import LocalAws
+from livetally.dev.aws import LocalAws
 
 PROJECT = "bench"
 BUCKET = "livetally"

@@ -17,10 +17,10 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from livetally import keys
-from livetally.database import Database, migrate
-from livetally.keys import Role
-from livetally.local import LocalPostgres, LocalRedis
+from livetally.db.database import Database, migrate
+from livetally.dev.servers import LocalPostgres, LocalRedis
+from livetally.web import keys
+from livetally.web.keys import Role
 
 HERE = Path(__file__).parent
 TEMPLATE = "template_livetally"

@@ -14,9 +14,9 @@ import duckdb
 import msgspec
 from conftest import query
 
-from livetally.local_aws import LocalAws
-from livetally.workers.manifest import Entry
-from livetally.workers.schema import escape
+from livetally.archive.manifest import Entry
+from livetally.archive.schema import escape
+from livetally.dev.aws import LocalAws
 
 #: Names that a path, a partition or a table might take for something else.
 TYPES = ["click", "a/b=c", "..", "123", "é%2F 'x'", "𝄞" * 64, "_", "__HIVE_DEFAULT_PARTITION__"]

@@ -13,10 +13,11 @@ import boto3
 import botocore.config
 from aiohttp import web
 
-from livetally.config import Config
-from livetally.local_aws import LocalAws
-from livetally.serve import listen, make_runner
-from livetally.workers import aws_setup, worker
+from livetally.base.config import Config
+from livetally.dev.aws import LocalAws
+from livetally.queue import setup as aws_setup
+from livetally.server.process import listen, make_runner
+from livetally.worker import app as worker
 
 
 class Account:

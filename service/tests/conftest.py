@@ -25,17 +25,17 @@ from aiohttp import web
 from aws import Account, make_account, working
 from databases import Databases
 
-from livetally import keys
-from livetally.app import create_app
-from livetally.config import Config
-from livetally.database import Database
-from livetally.described import description_of
-from livetally.examples import Login
-from livetally.keys import Role
-from livetally.local import LocalPostgres, LocalRedis
-from livetally.local_aws import LocalAws
-from livetally.serve import listen, make_runner
-from livetally.workers import aws
+from livetally.base import aws
+from livetally.base.config import Config
+from livetally.db.database import Database
+from livetally.dev.aws import LocalAws
+from livetally.dev.servers import LocalPostgres, LocalRedis
+from livetally.server.app import create_app
+from livetally.server.process import listen, make_runner
+from livetally.site.examples import Login
+from livetally.web import keys
+from livetally.web.keys import Role
+from livetally.web.operation_docs import description_of
 
 D = TypeVar("D", bound=Database)
 _numbers = itertools.count(1)

@@ -13,8 +13,8 @@ import psycopg
 from psycopg import sql
 from psycopg.abc import Query
 
-from livetally.database import migrate
-from livetally.local import LocalPostgres
+from livetally.db.database import migrate
+from livetally.dev.servers import LocalPostgres
 
 TEMPLATE = "template_livetally"
 #: Deleted rows take up room, and the planner counts with them: of more, a new copy is better.

@@ -10,11 +10,18 @@ from pathlib import Path
 
 from msgspec import Raw
 
-from livetally import events, frames, live, topics
-from livetally.errors import BadMessage, LivetallyError, MalformedJson
-from livetally.protocols import actions, channels, detail, hosts
-from livetally.workers import message, records
-from livetally.workers.lines import MAX_LINE_BYTES, Lines
+from livetally.base.errors import BadMessage, LivetallyError, MalformedJson
+from livetally.compat import actions
+from livetally.compat.collector import detail
+from livetally.compat.page_views import hosts
+from livetally.compat.rails import channels
+from livetally.ingest import events
+from livetally.live import frames
+from livetally.live import subscriptions
+from livetally.live import websocket
+from livetally.queue import message
+from livetally.queue import parser as records
+from livetally.queue.lines import MAX_LINE_BYTES, Lines
 
 sys.path.append(str(Path(__file__).parents[2] / "loadtest"))
 from load_socket import Closed, take_frame
@@ -57,9 +64,9 @@ def live_message(data: bytes) -> None:
     """A message of the live protocol is one of its kinds, or 400 in few words; its topic is of the
     asker's project, whatever it says."""
     try:
-        asked = live._decode(data.decode(errors="surrogateescape"))
-        if isinstance(asked, live.SubscribeMessage):
-            key = topics.parse(asked.topic).key(7)
+        asked = websocket._decode(data.decode(errors="surrogateescape"))
+        if isinstance(asked, websocket.SubscribeMessage):
+            key = subscriptions.parse(asked.topic).key(7)
             assert getattr(key, "project", 7) == 7
             hash(key)
     except LivetallyError as error:

@@ -12,7 +12,7 @@ import aiohttp
 import psycopg
 from conftest import query, totals_in
 
-from livetally import sql
+from livetally.db import sql
 
 SUBJECTS = [f"subject {n}" for n in range(8)]
 NEVER_STORED = (aiohttp.ClientError, OSError, TimeoutError)

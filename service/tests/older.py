@@ -9,7 +9,7 @@ import aiohttp
 import psycopg
 from conftest import Service, make_key, query
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 ORIGIN = "https://colours.example"
 #: What is no action, no colour, and no command.

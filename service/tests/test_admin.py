@@ -24,7 +24,7 @@ from test_browser import (
     start_site,
 )
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 # A key that the API refuses first ends a connection that is only being made.
 LEFT = "closed before the connection is established"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from conftest import Live, Service, make_key, serving
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 TOPIC = {"admin": True}
 Rows = dict[tuple[str, str, str], int]

@@ -15,16 +15,16 @@ from faults import until
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livetally.health import Health
-from livetally.local_aws import LocalAws
-from livetally.metrics import Metrics
-from livetally.workers import parquet, schema
-from livetally.workers.archive import Archive
-from livetally.workers.bucket import PIECE_BYTES
-from livetally.workers.directory import Directory
-from livetally.workers.ledger import Hole, Ledger
-from livetally.workers.manifest import entries
-from livetally.workers.objects import Objects, open_objects
+from livetally.archive import parquet, schema
+from livetally.archive.archiver import Archive
+from livetally.archive.directory import Directory
+from livetally.archive.ledger import Hole, Ledger
+from livetally.archive.manifest import entries
+from livetally.archive.s3 import PIECE_BYTES
+from livetally.archive.stores import Objects, open_objects
+from livetally.dev.aws import LocalAws
+from livetally.ops.health import Health
+from livetally.ops.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 

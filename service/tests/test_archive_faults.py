@@ -13,9 +13,9 @@ from aws import BREAK, Gate, Spoil, s3_refusing
 from faults import until
 from test_archive import all_archived, buckets, worker
 
-from livetally.errors import DatabaseUnavailable
-from livetally.workers.archive import Archive
-from livetally.workers.objects import open_objects
+from livetally.archive.archiver import Archive
+from livetally.archive.stores import open_objects
+from livetally.base.errors import DatabaseUnavailable
 
 __all__ = ["buckets"]  # the fixture
 

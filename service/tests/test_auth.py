@@ -9,11 +9,12 @@ import aiohttp
 import pytest
 from conftest import Live, Service, make_key, make_keys, opened, query, serving
 
-from livetally import auth, connections, keys
-from livetally.auth import Auth, key_in
-from livetally.database import Database
-from livetally.errors import UnknownKey
-from livetally.keys import Role
+from livetally.base.errors import UnknownKey
+from livetally.db.database import Database
+from livetally.live import connections
+from livetally.web import auth, keys
+from livetally.web.auth import Auth, key_in
+from livetally.web.keys import Role
 
 RED = {"type": "click", "subject": "red"}
 

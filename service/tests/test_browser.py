@@ -16,9 +16,9 @@ from conftest import Process, Service, make_keys, query
 from faults import check_counts, until
 from playwright.async_api import Browser, ViewportSize, expect
 
-from livetally.database import migrate
-from livetally.keys import Role
-from livetally.local import LocalPostgres
+from livetally.db.database import migrate
+from livetally.dev.servers import LocalPostgres
+from livetally.web.keys import Role
 
 FRONTEND = Path(__file__).parents[2] / "frontend"
 PAGE = FRONTEND / "dist"

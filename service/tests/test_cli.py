@@ -11,8 +11,8 @@ from conftest import free_port, query, serving
 
 from livetally import __version__
 from livetally.cli import main
-from livetally.keys import Role, hash_key
-from livetally.local import LocalPostgres
+from livetally.dev.servers import LocalPostgres
+from livetally.web.keys import Role, hash_key
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -35,8 +35,8 @@ from livetally.client import (
     items,
     totals,
 )
-from livetally.keys import Role
-from livetally.local import LocalPostgres
+from livetally.dev.servers import LocalPostgres
+from livetally.web.keys import Role
 
 Spawn = Callable[..., Process]
 

@@ -16,7 +16,7 @@ import pytest
 from conftest import Process, Service, make_keys, query, totals_in
 from faults import until
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 
 class Command:

@@ -9,7 +9,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from redis.asyncio.connection import parse_url
 
-from livetally.config import PREFIX, Config, ConfigError, variables
+from livetally.base.config import PREFIX, Config, ConfigError, variables
 
 REQUIRED = {
     "LIVETALLY_DATABASE_URL": "postgresql://localhost/livetally",

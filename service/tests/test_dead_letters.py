@@ -13,7 +13,7 @@ from test_export import on_a_terminal
 from test_openapi import Caller
 
 from livetally.cli import main
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 RED = {"type": "click", "subject": "red"}
 PATH = "/admin/v1/dead-letters"

@@ -20,7 +20,7 @@ import psutil
 import pytest
 from conftest import free_port
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 #: PYTHONPATH: the code that is tested may not be the one that is installed.
 _INHERITED = ("PATH", "HOME", "PYTHONPATH")

@@ -13,8 +13,8 @@ import yaml
 from conftest import Service
 from prometheus_client.parser import text_string_to_metric_families
 
-from livetally.config import Config, variables
-from livetally.workers.worker import create_worker
+from livetally.base.config import Config, variables
+from livetally.worker.app import create_worker
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "service" / "deploy"

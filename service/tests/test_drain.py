@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp import web
 from conftest import Process, free_port, make_keys
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 
 async def test_viewers_are_closed_spread_over_the_drain_time(

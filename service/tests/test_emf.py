@@ -5,9 +5,9 @@ import json
 import pytest
 from conftest import Service, make_keys, serving
 
-from livetally.emf import UNITS, Emf
-from livetally.health import Health
-from livetally.metrics import Metrics
+from livetally.ops.emf import UNITS, Emf
+from livetally.ops.health import Health
+from livetally.ops.metrics import Metrics
 
 
 def emf() -> tuple[Metrics, Emf]:

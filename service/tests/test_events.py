@@ -11,10 +11,10 @@ from conftest import query
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from livetally.config import MAX_EVENTS
-from livetally.errors import LivetallyError, MalformedJson, TooManyEvents, Unprocessable
-from livetally.events import MAX_DEPTH, MAX_PROPERTIES_BYTES, Parsed, parse
-from livetally.store import Store
+from livetally.base.config import MAX_EVENTS
+from livetally.base.errors import LivetallyError, MalformedJson, TooManyEvents, Unprocessable
+from livetally.ingest.events import MAX_DEPTH, MAX_PROPERTIES_BYTES, Parsed, parse
+from livetally.ingest.store import Store
 
 RED = b'{"type":"click","subject":"red"}'
 BLUE = b'{"type":"click","subject":"blue"}'

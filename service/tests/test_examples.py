@@ -17,8 +17,8 @@ from conftest import Service, make_keys, serving
 from node import MODULES
 from playwright.async_api import Browser, expect
 
-from livetally.examples import Login
-from livetally.keys import Role
+from livetally.site.examples import Login
+from livetally.web.keys import Role
 
 FORMATS = ("colours", "cable", "views", "items", "collector")
 LANGUAGES = ("sh", "mjs", "py")

@@ -21,12 +21,12 @@ from conftest import Service, query
 from test_archive import archive_all, worker
 from test_rollup import DAY, rolling, today
 
-from livetally.database import migrate
-from livetally.errors import ArchiveUnavailable, Conflict, NotFound
-from livetally.local import LocalPostgres
-from livetally.workers.export import Export, Wanted
-from livetally.workers.objects import Objects, open_objects
-from livetally.workers.restore import restore
+from livetally.archive.export import Export, Wanted
+from livetally.archive.restore import restore
+from livetally.archive.stores import Objects, open_objects
+from livetally.base.errors import ArchiveUnavailable, Conflict, NotFound
+from livetally.db.database import migrate
+from livetally.dev.servers import LocalPostgres
 
 
 @pytest.fixture

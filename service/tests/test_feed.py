@@ -11,11 +11,11 @@ import aiohttp
 import pytest
 from conftest import Live, Service, make_keys, query, serving
 
-from livetally import feed
-from livetally.database import Database
-from livetally.keys import Role
-from livetally.log_topic import covers
-from livetally.viewer import Viewer
+from livetally.db.database import Database
+from livetally.live.topics import feed
+from livetally.live.topics.log import covers
+from livetally.live.viewer import Viewer
+from livetally.web.keys import Role
 
 
 def event(

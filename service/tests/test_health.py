@@ -7,9 +7,9 @@ import pytest
 from conftest import Service, free_port, make_keys, serving, unreachable
 from prometheus_client.parser import text_string_to_metric_families
 
-from livetally import health
-from livetally.keys import Role
-from livetally.local import LocalPostgres
+from livetally.dev.servers import LocalPostgres
+from livetally.ops import health
+from livetally.web.keys import Role
 
 RED = {"type": "click", "subject": "red"}
 

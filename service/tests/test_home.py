@@ -19,7 +19,7 @@ from test_browser import (
     start_site,
 )
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 HELD = """() => {
   const send = window.fetch;

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from conftest import Service, make_key, make_keys, query, serving, totals_in
 
-from livetally import ingest
-from livetally.config import MAX_BODY_BYTES
-from livetally.keys import Role
+from livetally.base.config import MAX_BODY_BYTES
+from livetally.ingest import http as ingest
+from livetally.web.keys import Role
 
 RED = {"type": "click", "subject": "red"}
 TAKEN = {"accepted": 1, "duplicates": 0, "rejected": []}

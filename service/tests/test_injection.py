@@ -11,7 +11,7 @@ import aiohttp
 from aws import Account, ndjson
 from conftest import Process, Service, make_keys, serving
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 FORGED = '\r\n{"level":"ERROR","logger":"forged","message":"all is lost"}\r\n'
 #: To clear a terminal that shows the log, to write over a line of it, and to end one.

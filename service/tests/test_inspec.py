@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from livetally import sql
+from livetally.db import sql
 
 ROOT = Path(__file__).parents[2]
 PROFILES = ("aws", "compose")

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from conftest import Live, Service, make_keys, query, serving
 
-from livetally import items_topic
-from livetally.keys import Role
+from livetally.live.topics import items as items_topic
+from livetally.web.keys import Role
 
 
 async def put(

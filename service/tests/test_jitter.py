@@ -9,7 +9,7 @@ import psutil
 import pytest
 from conftest import Process, make_keys
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 sys.path.append(str(Path(__file__).parents[2] / "loadtest"))
 from jitter import free_port

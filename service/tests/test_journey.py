@@ -4,7 +4,7 @@ from typing import Any
 
 from conftest import Service, query, totals_in
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 
 async def test_an_event_is_stored_counted_and_shown(service: Service) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from conftest import Service, query
 
-from livetally.keys import Role, hash_key
+from livetally.web.keys import Role, hash_key
 
 KEYS = "/admin/v1/keys"
 PROJECTS = "/admin/v1/projects"

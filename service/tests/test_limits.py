@@ -9,9 +9,9 @@ import pytest
 from conftest import Process, Service, make_keys, serving
 from redis.asyncio import Redis
 
-from livetally import keys
-from livetally.database import Database
-from livetally.keys import Role
+from livetally.db.database import Database
+from livetally.web import keys
+from livetally.web.keys import Role
 
 RATE = 50
 

@@ -14,9 +14,9 @@ import pytest
 from conftest import Live, Service, make_keys, serving, totals_in
 from raw import BINARY, CLOSE, PING, PONG, TEXT, RawSocket
 
-from livetally import connections
-from livetally.config import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS
-from livetally.keys import Role
+from livetally.base.config import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS
+from livetally.live import connections
+from livetally.web.keys import Role
 
 RED = {"type": "click", "subject": "red"}
 CLICKS = {"totals": "click"}

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 from raw import BINARY, CLOSE, PING, PONG, TEXT, RawSocket
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 #: The same conversations every time, and few: they run with every other test.
 few = settings(

@@ -12,7 +12,7 @@ import pytest
 from conftest import Process, make_keys
 from test_limits import limited_key
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 pytestmark = pytest.mark.load
 

@@ -22,7 +22,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from livetally.local import PORTS, LocalPostgres, LocalRedis, LocalServerError
+from livetally.dev.servers import PORTS, LocalPostgres, LocalRedis, LocalServerError
 
 # Starts both servers, says so, and waits to be killed.
 OWNER = """

@@ -17,7 +17,7 @@ from test_browser import (
     start_site,
 )
 
-from livetally import masthead
+from livetally.site import page_header
 
 
 def _colours(css: str) -> list[tuple[str, str]]:
@@ -29,7 +29,7 @@ def test_the_servers_pages_have_the_colours_of_the_built_ones() -> None:
     """Every custom property has the same value in both, in light and in dark."""
     built = (FRONTEND / "src" / "style" / "base.css").read_text("utf-8")
     assert len(_colours(built)) > 30
-    assert _colours(masthead.style()) == _colours(built)
+    assert _colours(page_header.style()) == _colours(built)
 
 
 @pytest.mark.parametrize("width", [320, 390, 1440])

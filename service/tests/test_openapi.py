@@ -20,14 +20,15 @@ from playwright.async_api import expect
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from livetally import keys, openapi
-from livetally.app import create_app
-from livetally.config import Config
-from livetally.database import Database
-from livetally.described import Described, Example, Text, description_of
-from livetally.keys import Role
-from livetally.local import LocalPostgres
-from livetally.openapi import routes_of, status_of
+from livetally.base.config import Config
+from livetally.db.database import Database
+from livetally.dev.servers import LocalPostgres
+from livetally.server.app import create_app
+from livetally.site import openapi
+from livetally.site.openapi import routes_of, status_of
+from livetally.web import keys
+from livetally.web.keys import Role
+from livetally.web.operation_docs import Described, Example, Text, description_of
 
 APP = create_app(Config(database_url="postgresql://127.0.0.1/x", redis_url="redis://127.0.0.1"))
 ROUTES = {f"{method} {path}": description_of(handler) for method, path, handler in routes_of(APP)}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from conftest import Process, make_keys
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 CHECKS = (
     "not_a_server_error",

@@ -27,7 +27,7 @@ from test_browser import (
     start_site,
 )
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 ROWS = """(id) => [...document.querySelectorAll(`#${id} tbody tr`)].map(
   (row) => [...row.cells].map((cell) => cell.textContent))"""

@@ -8,8 +8,8 @@ import pytest
 from conftest import Service, make_keys, query
 from test_protocol_views import Model, reader
 
-from livetally.keys import Role
-from livetally.protocols.views import View, events_of
+from livetally.compat.page_views.views import View, events_of
+from livetally.web.keys import Role
 
 
 async def pages(service: Service, key: str = "", **parameters: object) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import livetally
-from livetally.address import client_address, parse_networks
-from livetally.config import Config, ConfigError
-from livetally.frames import websocket_text
-from livetally.workers.lines import MAX_LINE_BYTES, Lines
+from livetally.base.client_address import client_address, parse_networks
+from livetally.base.config import Config, ConfigError
+from livetally.live.frames import websocket_text
+from livetally.queue.lines import MAX_LINE_BYTES, Lines
 
 PACKAGE = Path(livetally.__file__).parent
 #: The same every time, and few: they run with every other test.

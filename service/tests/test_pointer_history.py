@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from conftest import Service, make_key, query
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 PAGE = "/pricing?a=ä&b=\u202e<script>"
 ALL = ("heatmap", "sessions", "replay")

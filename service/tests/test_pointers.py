@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from conftest import Live, Service, make_key, make_keys, serving
 
-from livetally import pointers
-from livetally.keys import Role
+from livetally.live.topics import pointers
+from livetally.web.keys import Role
 
 TOPIC = {"pointers": "/pricing"}
 Positions = dict[str, tuple[float, float]]

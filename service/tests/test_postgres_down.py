@@ -11,9 +11,9 @@ import pytest
 from conftest import Process, make_keys, query
 from faults import Load, Viewer, all_show, paused, ready, until, until_ready_is
 
-from livetally.database import migrate
-from livetally.keys import Role
-from livetally.local import LocalPostgres, LocalRedis
+from livetally.db.database import migrate
+from livetally.dev.servers import LocalPostgres, LocalRedis
+from livetally.web.keys import Role
 
 BOUND_S = 2
 

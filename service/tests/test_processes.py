@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import Process, Service, serving
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 PATH = "/admin/v1/processes"
 

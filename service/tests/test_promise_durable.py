@@ -6,7 +6,7 @@ from collections.abc import Callable
 from conftest import Process, make_keys
 from faults import Load
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 ROUNDS = 14
 

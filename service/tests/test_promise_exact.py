@@ -18,9 +18,9 @@ from faults import Load, Relay, Viewer, all_show, paused, ready, until, until_re
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from livetally.keys import Role
-from livetally.local import LocalRedis
-from livetally.totals import Totals
+from livetally.dev.servers import LocalRedis
+from livetally.live.topics.counters import Totals
+from livetally.web.keys import Role
 
 BOUND_S = 2
 

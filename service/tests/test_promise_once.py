@@ -12,10 +12,10 @@ import pytest
 from conftest import Process, Service, make_keys, query, serving, totals_in
 from faults import SUBJECTS, Load, Viewer, all_show, check_counts, lock_waits, until
 
-from livetally.database import migrate
-from livetally.keys import Role
-from livetally.local import LocalPostgres
-from livetally.store import SLOT_LOCKS
+from livetally.db.database import migrate
+from livetally.dev.servers import LocalPostgres
+from livetally.ingest.store import SLOT_LOCKS
+from livetally.web.keys import Role
 
 BOUND_S = 2
 

@@ -20,9 +20,9 @@ from older import (
     until_a_commit_waits,
 )
 
-from livetally.config import MAX_SUBSCRIPTIONS
-from livetally.keys import Role
-from livetally.local import LocalPostgres
+from livetally.base.config import MAX_SUBSCRIPTIONS
+from livetally.dev.servers import LocalPostgres
+from livetally.web.keys import Role
 
 CABLE = "/v1/events/cable"
 CLICKS = '{"channel":"ClicksChannel"}'

@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_archive import archive_all, worker
 
-from livetally.errors import MissingKey
-from livetally.keys import Role
-from livetally.protocols.collector import _login
+from livetally.base.errors import MissingKey
+from livetally.compat.collector.routes import _login
+from livetally.web.keys import Role
 
 CLICK = {"session_id": "s1", "button_id": "buy"}
 VIEW = {"session_id": "s1", "url": "https://shop.example/a?b=1"}

@@ -29,14 +29,14 @@ from older import (
     until_a_commit_waits,
 )
 
-from livetally import keys
-from livetally.database import Database
-from livetally.errors import DatabaseUnavailable
-from livetally.frames import message
-from livetally.keys import Role
-from livetally.local import LocalPostgres
-from livetally.protocols.colour import Colour
-from livetally.protocols.colour_wires import Cells, Lists
+from livetally.base.errors import DatabaseUnavailable
+from livetally.compat.colors.encoders import Cells, Lists
+from livetally.compat.colors.http import Colour
+from livetally.db.database import Database
+from livetally.dev.servers import LocalPostgres
+from livetally.live.frames import message
+from livetally.web import keys
+from livetally.web.keys import Role
 
 RED_CLICK = {"action": "click", "color": "red"}
 NO_CLICKS = {"stats": [], "event_type": "click"}

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from test_items import delete, get, put
 
 from livetally.client import Client
-from livetally.keys import Role
-from livetally.protocols.item_socket import wire
+from livetally.compat.items import wire
+from livetally.web.keys import Role
 
 VALUE = b'{"lat":41.40,"tags":["a",1],"pos":{"x":-1E5},"on":true,"x":null,"s":"\\u00fc"}'
 TYPED = (

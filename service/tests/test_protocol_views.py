@@ -15,10 +15,10 @@ from conftest import Service, make_key, make_keys, query, serving, totals_in, un
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livetally.keys import Role
-from livetally.local import LocalPostgres
-from livetally.protocols.hosts import host_of, path_of
-from livetally.protocols.views import View, events_of
+from livetally.compat.page_views.hosts import host_of, path_of
+from livetally.compat.page_views.views import View, events_of
+from livetally.dev.servers import LocalPostgres
+from livetally.web.keys import Role
 
 BLOG = "https://blog.example"
 ARTICLE = {

@@ -16,7 +16,7 @@ from conftest import Service, make_keys, query, serving
 from faults import until
 from older import opened
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 URL = "https://shop.example/"
 TYPES = ("click", "hover", "button_click", "page_view", "article_view", "unique_article_view")

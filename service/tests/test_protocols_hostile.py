@@ -19,9 +19,9 @@ from aiohttp import WSMsgType
 from conftest import Service, query, serving
 from older import opened
 
-from livetally import connections
-from livetally.config import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS
-from livetally.keys import Role
+from livetally.base.config import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS
+from livetally.live import connections
+from livetally.web.keys import Role
 
 WRONG: list[Any] = [1, -1.5, 10**400, True, [], {}, [["a"]], {"a": {"b": []}}]
 NASTY = (

@@ -10,7 +10,7 @@ from chromium import find_chromium, launched
 from conftest import Service, serving
 from playwright.async_api import Page
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 pytestmark = [
     pytest.mark.browser,

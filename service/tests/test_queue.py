@@ -11,7 +11,7 @@ import pytest
 from aws import Account, ndjson
 from conftest import make_keys, query, totals_in
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 RED = {"type": "click", "subject": "red"}
 

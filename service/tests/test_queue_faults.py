@@ -26,9 +26,9 @@ from aws import (
 from conftest import Process, make_keys, totals_in, unreachable
 from faults import check_counts, until
 
-from livetally.keys import Role
-from livetally.local import LocalPostgres
-from livetally.workers import queue
+from livetally.dev.servers import LocalPostgres
+from livetally.queue import consumer as queue
+from livetally.web.keys import Role
 
 RED = {"type": "click", "subject": "red"}
 

@@ -7,10 +7,10 @@ import pytest
 from conftest import Service, make_key
 from older import opened, other_project
 
-from livetally.app import create_app
-from livetally.config import Config
-from livetally.errors import Unprocessable
-from livetally.keys import Role
+from livetally.base.config import Config
+from livetally.base.errors import Unprocessable
+from livetally.server.app import create_app
+from livetally.web.keys import Role
 
 RED = {"type": "click", "subject": "red"}
 CABLE = "/v1/events/cable?api_key="

@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_archive import archive_all, worker
 
-from livetally.config import Config
-from livetally.database import Database
-from livetally.errors import DatabaseUnavailable
-from livetally.health import Health
-from livetally.keys import Role
-from livetally.metrics import Metrics
-from livetally.workers.rollup import RollUp
+from livetally.base.config import Config
+from livetally.base.errors import DatabaseUnavailable
+from livetally.db.database import Database
+from livetally.ops.health import Health
+from livetally.ops.metrics import Metrics
+from livetally.web.keys import Role
+from livetally.worker.rollup import RollUp
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 STEPS = {"minute": MINUTE, "hour": HOUR, "day": DAY}

@@ -19,9 +19,9 @@ from faults import until
 from playwright.async_api import Browser, BrowserContext, Page, expect
 from playwright.async_api import Error as PlaywrightError
 
-from livetally.keys import Role
-from livetally.local import LocalPostgres
-from livetally.serve import listen
+from livetally.dev.servers import LocalPostgres
+from livetally.server.process import listen
+from livetally.web.keys import Role
 
 FRONTEND = Path(__file__).parents[2] / "frontend"
 DIST = FRONTEND / "dist"

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import aiohttp
 from conftest import Process, make_keys, unreachable
 
-from livetally.keys import Role
-from livetally.local import LocalPostgres
+from livetally.dev.servers import LocalPostgres
+from livetally.web.keys import Role
 
 GUESSED = "lt_write_somebodys-guess-4711"
 SESSION = "session-of-a-visitor-4711"

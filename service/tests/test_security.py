@@ -12,9 +12,9 @@ import pytest
 from conftest import make_keys, serving
 from yarl import URL
 
-from livetally import serve
-from livetally.workers.export import Row
-from livetally.workers.formats import write_csv
+from livetally.archive.export import Row
+from livetally.archive.formats import write_csv
+from livetally.server import process
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,9 +11,9 @@ import pytest
 from conftest import make_keys, query, serving
 from psycopg.conninfo import conninfo_to_dict
 
-from livetally.database import DAYS_AHEAD, Database
-from livetally.keys import Role
-from livetally.local import LocalPostgres
+from livetally.db.database import DAYS_AHEAD, Database
+from livetally.dev.servers import LocalPostgres
+from livetally.web.keys import Role
 
 _numbers = itertools.count(1)
 FIRST = "a secret's"

@@ -13,7 +13,7 @@ import pytest
 from conftest import Process, make_keys
 from faults import Load, Viewer, lock_waits, until, until_ready_is
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 
 @pytest.fixture

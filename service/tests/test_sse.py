@@ -12,7 +12,7 @@ from conftest import Service, make_key, make_keys, serving
 from conftest import query as sql
 from faults import until
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 
 class Stream:

@@ -8,9 +8,9 @@ from typing import Any
 
 from conftest import Service, make_key, make_keys, query, serving
 
-from livetally import sql
-from livetally.database import connect
-from livetally.keys import Role
+from livetally.db import sql
+from livetally.db.database import connect
+from livetally.web.keys import Role
 
 
 async def ask(service: Service, query: str) -> tuple[int, dict[str, Any]]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import livetally
-from livetally import errors
-from livetally.metrics import Metrics
+from livetally.base import errors
+from livetally.ops.metrics import Metrics
 
 PACKAGE = Path(livetally.__file__).parent
 

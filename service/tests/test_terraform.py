@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from livetally.config import PREFIX, variables
-from livetally.emf import UNITS
-from livetally.workers.schema import GLUE_COLUMNS, PARTITION_KEYS, projection
+from livetally.archive.schema import GLUE_COLUMNS, PARTITION_KEYS, projection
+from livetally.base.config import PREFIX, variables
+from livetally.ops.emf import UNITS
 
 TERRAFORM = Path(__file__).parents[2] / "terraform"
 SERVICE = (TERRAFORM / "modules" / "service" / "autoscaling.tf").read_text("utf-8")

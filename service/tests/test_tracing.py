@@ -19,10 +19,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from livetally.keys import Role
-from livetally.local import LocalPostgres
-from livetally.serve import listen
-from livetally.tracing import QUEUE_SPANS
+from livetally.dev.servers import LocalPostgres
+from livetally.ops.tracing import QUEUE_SPANS
+from livetally.server.process import listen
+from livetally.web.keys import Role
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SECRET = "a subject that nobody else may see"
@@ -247,12 +247,12 @@ def test_nothing_is_imported_where_nothing_is_traced() -> None:
     imports OpenTelemetry's metrics where it finds them: 3 MB that aren't ours to save.)"""
     code = """
 import sys
-from livetally.app import create_app
-from livetally.config import Config
-from livetally.workers.worker import create_worker
+from livetally.server.app import create_app
+from livetally.base.config import Config
+from livetally.worker.app import create_worker
 make = {"app": create_app, "worker": create_worker}[sys.argv[1]]
 make(Config(database_url="postgresql://x", redis_url="redis://x", otlp_endpoint=sys.argv[2]))
-ours = ("livetally.tracing", "opentelemetry.sdk.trace", "opentelemetry.exporter", "google")
+ours = ("livetally.ops.tracing", "opentelemetry.sdk.trace", "opentelemetry.exporter", "google")
 print([each for each in sys.modules if each.startswith(ours)])
 """
     for made in ("app", "worker"):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from conftest import Service, make_keys, query
 
-from livetally.keys import Role
+from livetally.web.keys import Role
 
 
 async def verify(service: Service, key: Role = Role.ADMIN, **parameters: str) -> dict[str, Any]:

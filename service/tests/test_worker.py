@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from conftest import Process
 
+from livetally.base.config import Config, ConfigError
 from livetally.cli.worker import OPTIONS
-from livetally.config import Config, ConfigError
-from livetally.workers import worker
+from livetally.worker import app as worker
 
 NOWHERE = "http://127.0.0.1:9/000000000000/events"
 CONFIG = Config(database_url="postgresql://127.0.0.1:1/x", redis_url="redis://127.0.0.1:1")

@@ -22,8 +22,8 @@ from redis import Redis
 from stack import Stack, free_port
 from test_apply import container
 
-from livetally.config import Config
-from livetally.local import LocalPostgres, LocalRedis
+from livetally.base.config import Config
+from livetally.dev.servers import LocalPostgres, LocalRedis
 
 #: What the secrets hold here. RDS and we make passwords of letters and digits.
 OWNER_PASSWORD, SERVICE_PASSWORD = "owner0123456789", "service0123456789"

@@ -297,7 +297,7 @@ async def test_the_worker_counts_messages_and_archives(stack: Stack) -> None:
     compose("up", "--detach", "--wait", "--wait-timeout", "120", "worker", env=soon)
     send = """
 import asyncio, json, os, sys
-from livetally.workers.aws import client
+from livetally.base.aws import client
 async def main():
     url = os.environ["LIVETALLY_QUEUE_URL"]
     body = json.dumps({"id": "one", "type": "click", "subject": sys.argv[2]})
@@ -309,7 +309,7 @@ asyncio.run(main())
     archived = """
 import asyncio, io
 from arro3.io import read_parquet
-from livetally.workers.aws import client
+from livetally.base.aws import client
 async def main():
     async with client("s3") as s3:
         listed = await s3.list_objects_v2(Bucket="livetally", Prefix="archive/")

@@ -6,8 +6,8 @@ enough now was so then.
 
 from datetime import UTC, datetime
 
-from .database import Database
-from .errors import Unprocessable
+from ..base.errors import Unprocessable
+from ..db.database import Database
 
 
 async def check_buckets(database: Database, bucket: str, start: datetime) -> None:

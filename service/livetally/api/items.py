@@ -17,15 +17,8 @@ import msgspec
 from aiohttp import hdrs, web
 from msgspec import Meta, Raw
 
-from .answers import Item as Stored
-from .answers import ItemPage, RemovedItem, StoredItem, StoredItems
-from .asked import KeyQuery
-from .auth import Auth, Key, key_of
-from .config import MAX_EVENTS
-from .database import Database
-from .described import Call, Example, described
-from .edge import json_response
-from .errors import (
+from ..base.config import MAX_EVENTS
+from ..base.errors import (
     BadRequest,
     MalformedJson,
     NotFound,
@@ -35,12 +28,19 @@ from .errors import (
     UnsupportedMediaType,
     VersionConflict,
 )
-from .events import check_value, plainly
-from .ingest import read_body
-from .item import Item, ItemId, ItemKey, ItemVersion
-from .keys import Role
-from .limits import Limits
-from .publisher import ItemsChanged
+from ..db.database import Database
+from ..ingest.events import check_value, plainly
+from ..ingest.http import read_body
+from ..live.publisher import ItemsChanged
+from ..schema.http import Item as Stored
+from ..schema.http import ItemPage, RemovedItem, StoredItem, StoredItems
+from ..schema.items import Item, ItemId, ItemKey, ItemVersion
+from ..web.auth import Auth, Key, key_of
+from ..web.keys import Role
+from ..web.middleware import json_response
+from ..web.operation_docs import Call, Example, described
+from ..web.params import KeyQuery
+from ..web.rate_limits import Limits
 
 MAX_VALUE_BYTES = 64 * 1024
 #: A page of a list ends after about this many bytes of values.

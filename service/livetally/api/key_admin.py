@@ -14,14 +14,7 @@ import msgspec
 from aiohttp import hdrs, web
 from msgspec import Meta
 
-from . import keys
-from .answers import Count
-from .asked import body_as, query_of
-from .auth import Auth
-from .database import Database
-from .described import Call, Example, described
-from .edge import json_response
-from .errors import (
+from ..base.errors import (
     BadRequest,
     Conflict,
     MalformedJson,
@@ -31,8 +24,15 @@ from .errors import (
     Unprocessable,
     UnsupportedMediaType,
 )
-from .ingest import read_body
-from .keys import Role
+from ..db.database import Database
+from ..ingest.http import read_body
+from ..schema.http import Count
+from ..web import keys
+from ..web.auth import Auth
+from ..web.keys import Role
+from ..web.middleware import json_response
+from ..web.operation_docs import Call, Example, described
+from ..web.params import body_as, query_of
 
 #: A page of a list has this many at most.
 MAX_LISTED = 1_000

@@ -17,17 +17,17 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from . import history
-from .answers import Pages as Views
-from .asked import query_of
-from .auth import Auth, key_of
-from .config import MAX_SUBJECTS
-from .database import Database
-from .described import Example, described, sent
-from .edge import json_response
-from .errors import BadRequest, Unprocessable
-from .events import Moment, Subject
-from .keys import Role
+from ..base.config import MAX_SUBJECTS
+from ..base.errors import BadRequest, Unprocessable
+from ..db.database import Database
+from ..ingest.events import Moment, Subject
+from ..schema.http import Pages as Views
+from ..web.auth import Auth, key_of
+from ..web.keys import Role
+from ..web.middleware import json_response
+from ..web.operation_docs import Example, described, sent
+from ..web.params import query_of
+from . import buckets
 
 PAGE_VIEW, UNIQUE_PAGE_VIEW = "page_view", "unique_page_view"
 ARTICLE_VIEW, UNIQUE_ARTICLE_VIEW = "article_view", "unique_article_view"
@@ -117,7 +117,7 @@ class PageViews:
         of = query.page if query.article is None else f"post:{query.article}"
         answer["referrers"] = await self._referrers(key.project, of, query.top, period)
         if period is not None:
-            await history.check_edges(self._database, *period)
+            await buckets.check_edges(self._database, *period)
         return json_response(answer)
 
     async def _views(

@@ -16,15 +16,15 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from .answers import Count
-from .asked import query_of
-from .auth import Auth
-from .database import Database
-from .described import Example, described
-from .edge import json_response
-from .errors import BadRequest, NotFound, Unprocessable
-from .events import Moment, Subject
-from .keys import Role
+from ..base.errors import BadRequest, NotFound, Unprocessable
+from ..db.database import Database
+from ..ingest.events import Moment, Subject
+from ..schema.http import Count
+from ..web.auth import Auth
+from ..web.keys import Role
+from ..web.middleware import json_response
+from ..web.operation_docs import Example, described
+from ..web.params import query_of
 
 #: Events that an answer is made of: about a second of one core.
 MAX_EVENTS = 200_000

@@ -16,13 +16,13 @@ from aiohttp import web
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from .answers import Count
-from .auth import Auth
-from .described import Example, described
-from .edge import json_response
-from .health import Health, wait
-from .hub import Hub
-from .keys import Role
+from ..live.hub import Hub
+from ..ops.health import Health, wait
+from ..schema.http import Count
+from ..web.auth import Auth
+from ..web.keys import Role
+from ..web.middleware import json_response
+from ..web.operation_docs import Example, described
 
 BEAT_S = 2.0
 #: A process that has said nothing for this long is gone.

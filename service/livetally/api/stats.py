@@ -10,17 +10,17 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from . import history
-from .answers import Types
-from .asked import query_of
-from .auth import Auth, Key, key_of
-from .config import MAX_SUBJECTS
-from .database import Database
-from .described import Example, described, sent
-from .edge import json_response
-from .errors import BadRequest, Unprocessable
-from .events import Moment, Name, Subject
-from .keys import Role
+from ..base.config import MAX_SUBJECTS
+from ..base.errors import BadRequest, Unprocessable
+from ..db.database import Database
+from ..ingest.events import Moment, Name, Subject
+from ..schema.http import Types
+from ..web.auth import Auth, Key, key_of
+from ..web.keys import Role
+from ..web.middleware import json_response
+from ..web.operation_docs import Example, described, sent
+from ..web.params import query_of
+from . import buckets
 
 #: A series has this many buckets at most.
 MAX_BUCKETS = 10_000
@@ -148,7 +148,7 @@ class Stats:
         asked = (project, query.type, start, to if query.to else _NEVER, since)
         sums = (await self._database.rows("sum_between", *asked))[0]
         subjects = await self._database.rows("top_between", *asked, query.largest)
-        await history.check_edges(self._database, since, start, to)
+        await buckets.check_edges(self._database, since, start, to)
         if not query.compare:
             for counts in (sums, *subjects):
                 del counts["before"]
@@ -169,7 +169,7 @@ class Stats:
         series = await self._database.rows(
             "series", project, query.type, query.subject or "", start, to, bucket
         )
-        await history.check_buckets(self._database, bucket, start)
+        await buckets.check_buckets(self._database, bucket, start)
         answer: dict[str, Any] = {"type": query.type}
         if query.subject is not None:
             answer["subject"] = query.subject

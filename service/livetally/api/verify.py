@@ -6,14 +6,14 @@ Expensive, since it reads a project's whole log; for after an incident, and for 
 import msgspec
 from aiohttp import web
 
-from .answers import Verified
-from .auth import Auth, key_in
-from .database import Database
-from .described import Example, described, sent
-from .edge import json_response
-from .errors import NotFound
-from .hub import Hub
-from .keys import Role
+from ..base.errors import NotFound
+from ..db.database import Database
+from ..live.hub import Hub
+from ..schema.http import Verified
+from ..web.auth import Auth, key_in
+from ..web.keys import Role
+from ..web.middleware import json_response
+from ..web.operation_docs import Example, described, sent
 
 #: A log of 10 million events is read in seconds.
 TIMEOUT_S = 120

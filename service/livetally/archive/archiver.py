@@ -17,12 +17,12 @@ from contextlib import suppress
 
 from arro3.core import RecordBatch
 
-from ..errors import ArchiveUnavailable, DatabaseUnavailable
-from ..health import Health, wait
-from ..metrics import Metrics
+from ..base.errors import ArchiveUnavailable, DatabaseUnavailable
+from ..ops.health import Health, wait
+from ..ops.metrics import Metrics
 from . import manifest, parquet, schema
 from .ledger import PAGE_EVENTS, Hole, Ledger, Part
-from .objects import Objects
+from .stores import Objects
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import ArchiveUnavailable
+from ..base.errors import ArchiveUnavailable
 
 #: A temporary file this old was left by a worker that was killed.
 _ABANDONED_S = 24 * 60 * 60

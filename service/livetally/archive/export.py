@@ -15,11 +15,11 @@ import msgspec
 from psycopg import AsyncConnection, AsyncRawServerCursor
 from psycopg.rows import DictRow, tuple_row
 
-from .. import sql
-from ..database import connect
+from ..db import sql
+from ..db.database import connect
 from . import parquet, schema
 from .manifest import Entry, entries
-from .objects import Objects
+from .stores import Objects
 
 _PAGE = 1_000
 _DAY = timedelta(days=1)

@@ -15,9 +15,9 @@ import msgspec
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, tuple_row
 
-from .. import sql
-from ..database import UNREACHABLE, GivenUp, Patience, connect
-from ..errors import DatabaseUnavailable
+from ..base.errors import DatabaseUnavailable
+from ..db import sql
+from ..db.database import UNREACHABLE, GivenUp, Patience, connect
 from . import schema
 
 #: The first halves of advisory locks: a part is claimed, a project is planned for.

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from . import schema
-from .objects import Objects
+from .stores import Objects
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -14,12 +14,12 @@ import msgspec
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from .. import sql
-from ..database import connect
-from ..errors import ArchiveUnavailable, Conflict, NotFound
+from ..base.errors import ArchiveUnavailable, Conflict, NotFound
+from ..db import sql
+from ..db.database import connect
 from . import parquet
 from .manifest import Entry, entries
-from .objects import Objects
+from .stores import Objects
 
 _Connection = AsyncConnection[DictRow]
 

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import ArchiveUnavailable
-from . import aws
+from ..base import aws
+from ..base.errors import ArchiveUnavailable
 
 #: Larger files are sent in pieces of this size, so that memory stays bounded.
 PIECE_BYTES = 8 * 1024 * 1024

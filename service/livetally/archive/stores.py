@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from ..config import ConfigError
-from .bucket import Bucket
+from ..base.config import ConfigError
 from .directory import Directory
+from .s3 import Bucket
 
 
 class Objects(Protocol):

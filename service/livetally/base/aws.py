@@ -19,7 +19,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NoConnection
 
-from ..config import ConfigError
+from .config import ConfigError
 
 #: How long a receive may wait for a message. Who is told to stop waits for its end.
 LONG_POLL_S = 3

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import msgspec
 from msgspec import Meta
 
-from .address import parse_networks
+from .client_address import parse_networks
 
 PREFIX = "LIVETALLY_"
 #: Of those who ask a running service (`livetally send`, the SDK), and no settings of one.

@@ -19,8 +19,9 @@ Exit statuses: 0 done, 1 done in part, 2 not done, 130 stopped by Ctrl-C.
 
 from collections.abc import Sequence
 
-from . import archive, aws, keys, put, replay, send, server, simulate, stats, tail, worker
+from . import archive, aws, keys, replay, server, worker
 from .command import run
+from .remote import put, send, simulate, stats, tail
 
 #: In the order of `livetally --help`. Each has `add(commands)`.
 _GROUPS = (server, worker, archive, replay, aws, keys, send, tail, put, stats, simulate)

@@ -73,11 +73,11 @@ def _export(arguments: argparse.Namespace) -> int:
 
 async def _export_all(arguments: argparse.Namespace) -> date | None:
     """Since when it is whole, if older events are nowhere to be found."""
-    from ..config import Config
-    from ..database import schema_is_current
-    from ..workers import formats
-    from ..workers.export import Export, Wanted
-    from ..workers.objects import open_objects
+    from ..archive import formats
+    from ..archive.export import Export, Wanted
+    from ..archive.stores import open_objects
+    from ..base.config import Config
+    from ..db.database import schema_is_current
 
     config = Config.from_environ(os.environ)
     await schema_is_current(config.database_url, timeout_s=0)
@@ -142,10 +142,10 @@ def _restore(arguments: argparse.Namespace) -> int:
 
 
 async def _restore_all(arguments: argparse.Namespace) -> None:
-    from ..config import Config
-    from ..database import schema_is_current
-    from ..workers.objects import open_objects
-    from ..workers.restore import Progress, restore
+    from ..archive.restore import Progress, restore
+    from ..archive.stores import open_objects
+    from ..base.config import Config
+    from ..db.database import schema_is_current
 
     config = Config.from_environ(os.environ)
     await schema_is_current(config.database_url, timeout_s=0)

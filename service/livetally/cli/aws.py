@@ -35,8 +35,8 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     with plainly_refused():
-        from ..workers.aws import FAILURES
-        from ..workers.aws_setup import set_up
+        from ..base.aws import FAILURES
+        from ..queue.setup import set_up
 
         try:
             made = asyncio.run(

@@ -12,7 +12,7 @@ from .command import add_command
 from .server import plainly_refused
 
 if TYPE_CHECKING:
-    from ..database import Database
+    from ..db.database import Database
 
 _ROLES = ("write", "read", "read_write", "admin")
 
@@ -45,8 +45,8 @@ def add(commands: Any) -> None:
 
 @contextlib.asynccontextmanager
 async def _database() -> AsyncIterator["Database"]:
-    from ..config import Config
-    from ..database import Database, schema_is_current
+    from ..base.config import Config
+    from ..db.database import Database, schema_is_current
 
     url = Config.from_environ(os.environ).database_url
     await schema_is_current(url, timeout_s=0)
@@ -59,7 +59,7 @@ async def _database() -> AsyncIterator["Database"]:
 
 
 def _create(arguments: argparse.Namespace) -> int:
-    from .. import keys
+    from ..web import keys
 
     async def create() -> str:
         async with _database() as database:
@@ -80,7 +80,7 @@ def _create(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from .. import keys
+    from ..web import keys
 
     async def list_all() -> list[dict[str, Any]]:
         async with _database() as database:
@@ -101,7 +101,7 @@ def _rate(key: dict[str, Any]) -> list[str]:
 
 
 def _revoke(arguments: argparse.Namespace) -> int:
-    from .. import keys
+    from ..web import keys
 
     async def revoke() -> None:
         async with _database() as database:

@@ -12,7 +12,7 @@ from .command import CommandError, add_command, number
 from .server import plainly_refused
 
 if TYPE_CHECKING:
-    from ..workers.dead_letters import DeadLetters, SentAgain
+    from ..queue.dead_letters import DeadLetters, SentAgain
 
 T = TypeVar("T")
 
@@ -55,10 +55,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _with_dead_letters(do: "Callable[[DeadLetters], Awaitable[T]]") -> T:
     """Do something with the dead letters of the queue that the settings name."""
-    from ..config import Config
-    from ..database import Database, schema_is_current
-    from ..workers.dead_letters import DeadLetters
-    from ..workers.refusals import Refusals
+    from ..base.config import Config
+    from ..db.database import Database, schema_is_current
+    from ..queue.dead_letters import DeadLetters
+    from ..queue.rejections import Refusals
 
     async def run() -> T:
         config = Config.from_environ(os.environ)

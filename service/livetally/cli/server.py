@@ -49,10 +49,10 @@ def plainly_refused() -> Iterator[None]:
     """What stops the service's own commands, as one line: a setting, Postgres, a port in use."""
     import psycopg
 
-    from ..config import ConfigError
-    from ..database import MigrationError
-    from ..errors import LivetallyError
-    from ..serve import PortInUse
+    from ..base.config import ConfigError
+    from ..base.errors import LivetallyError
+    from ..db.database import MigrationError
+    from ..server.process import PortInUse
 
     try:
         yield
@@ -62,26 +62,27 @@ def plainly_refused() -> Iterator[None]:
 
 def _serve(arguments: argparse.Namespace) -> int:
     with plainly_refused():
-        from .. import logs, serve
-        from ..config import Config
-        from ..database import schema_is_current
+        from ..base.config import Config
+        from ..db.database import schema_is_current
+        from ..ops import logs
+        from ..server import process
 
         config = Config.from_environ(os.environ)
         logs.configure(config.log_level)
         if arguments.fd is not None:
-            return serve.run(config, socket.socket(fileno=arguments.fd), supervised=True)
+            return process.run(config, socket.socket(fileno=arguments.fd), supervised=True)
         asyncio.run(schema_is_current(config.database_url))
-        sock = serve.listen(config.host, config.port)
+        sock = process.listen(config.host, config.port)
         if arguments.workers > 1:
-            return serve.run_workers(sock, arguments.workers)
-        return serve.run(config, sock)
+            return process.run_workers(sock, arguments.workers)
+        return process.run(config, sock)
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
     with plainly_refused():
-        from ..config import Config
-        from ..database import migrate
-        from ..service_role import prepare
+        from ..base.config import Config
+        from ..db.database import migrate
+        from ..db.service_role import prepare
 
         config = Config.from_environ(os.environ)
         for name in asyncio.run(migrate(config.database_url)):
@@ -94,13 +95,13 @@ def _migrate(arguments: argparse.Namespace) -> int:
 
 
 def _health(arguments: argparse.Namespace) -> int:
-    from .. import probe
+    from ..ops import probe
 
     return probe.run(arguments.path, arguments.timeout)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
     with plainly_refused():
-        from .. import demo  # needs the packages of the extra `local`, which a server lacks
+        from ..dev import demo  # needs the packages of the extra `local`, which a server lacks
 
         return demo.run(arguments.data_dir, arguments.host, arguments.port, aws=arguments.aws)

@@ -34,18 +34,19 @@ def add(commands: Any) -> None:
 
 def _worker(arguments: argparse.Namespace) -> int:
     with plainly_refused():
-        from .. import logs, serve
-        from ..config import Config
-        from ..database import schema_is_current
-        from ..workers import worker
+        from ..base.config import Config
+        from ..db.database import schema_is_current
+        from ..ops import logs
+        from ..server import process
+        from ..worker import app as worker
 
         config = Config.from_environ(os.environ)
         names = frozenset(arguments.loops)
         worker.chosen(config, names)
         logs.configure(config.log_level)
         asyncio.run(schema_is_current(config.database_url))
-        sock = serve.listen(config.host, config.port)
-        return serve.run(
+        sock = process.listen(config.host, config.port)
+        return process.run(
             config,
             sock,
             make=lambda config: worker.create_worker(config, names),

@@ -22,7 +22,7 @@
 Nothing of the server is needed to import it, only aiohttp and msgspec.
 """
 
-from ..answers import (
+from ..schema.http import (
     Ack,
     Article,
     Bucket,
@@ -42,8 +42,7 @@ from ..answers import (
     SubjectTotal,
     Totals,
 )
-from ..messages import Events, FeedEvent, Fresh, Gap, LiveItem, Snapshot, Stale, Update
-from .asking import AsyncClient
+from ..schema.live import Events, FeedEvent, Fresh, Gap, LiveItem, Snapshot, Stale, Update
 from .errors import (
     ClientError,
     Closed,
@@ -57,6 +56,7 @@ from .errors import (
 )
 from .live import AsyncLive, LiveMessage, Reconnecting
 from .outbox import Event
+from .requests import AsyncClient
 from .threads import Client, Live
 from .topics import Topic, feed, item, items, totals
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..answers import Ack, Rejected
+from ..schema.http import Ack, Rejected
 
 
 class ClientError(Exception):

@@ -15,17 +15,8 @@ import aiohttp
 import msgspec
 from msgspec import UNSET
 
-from ..answers import Position
-from ..messages import (
-    Error,
-    Events,
-    Fresh,
-    Gap,
-    Message,
-    Snapshot,
-    Stale,
-    Update,
-)
+from ..schema.http import Position
+from ..schema.live import Error, Events, Fresh, Gap, Message, Snapshot, Stale, Update
 from .errors import Refused, Unauthorized, may_pass, refusal
 from .topics import Topic
 from .wire import BROKEN, MAX_MESSAGE_BYTES, Wire, pause, retry_after

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..answers import Ack, NoneValid, Reason, Rejected
+from ..schema.http import Ack, NoneValid, Reason, Rejected
 from .errors import ClientError, Closed, QueueFull, Refused, Unavailable
 from .wire import Answer, Wire
 

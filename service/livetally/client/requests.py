@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..answers import (
+from ..schema.http import (
     Ack,
     Item,
     ItemPage,

@@ -17,7 +17,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
-from ..answers import (
+from ..schema.http import (
     Ack,
     Item,
     ItemVersion,
@@ -29,10 +29,10 @@ from ..answers import (
     StoredItem,
     Totals,
 )
-from .asking import AsyncClient
 from .errors import ClientError, Closed
 from .live import AsyncLive, LiveMessage, State
 from .outbox import Event
+from .requests import AsyncClient
 from .topics import Topic
 
 #: How long the end of a program waits for events that nobody has flushed.

@@ -13,7 +13,7 @@ from aiohttp.abc import ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from .. import __version__
-from ..answers import Reason
+from ..schema.http import Reason
 from .errors import ClientError, Refused, Unavailable, may_pass, refusal
 
 #: The first pause before trying again, and the longest; each is a random part of twice the last.

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Raw
 
-from ..errors import BadRequest
+from ..base.errors import BadRequest
 
 #: More fields than any page's form has.
 MAX_FIELDS = 1_000

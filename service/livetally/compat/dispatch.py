@@ -14,11 +14,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from ..asked import KeyQuery
-from ..auth import Auth, Key
-from ..connections import Connections, error_message
-from ..described import Example, described
-from ..errors import (
+from ..base.errors import (
     BadRequest,
     DatabaseUnavailable,
     ForeignOrigin,
@@ -29,10 +25,14 @@ from ..errors import (
     UnknownKey,
     WrongRole,
 )
-from ..frames import websocket_text
-from .colour_socket import ColourSocket
-from .item_socket import ItemSocket
-from .views import Views
+from ..live.connections import Connections, error_message
+from ..live.frames import websocket_text
+from ..web.auth import Auth, Key
+from ..web.operation_docs import Example, described
+from ..web.params import KeyQuery
+from .colors.websocket import ColourSocket
+from .items import ItemSocket
+from .page_views.views import Views
 from .websocket import Socket, accept, native, texts
 
 log = logging.getLogger(__name__)

@@ -20,15 +20,15 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from ..auth import Auth, Key
-from ..config import MAX_SUBSCRIPTIONS
-from ..connections import Connections
-from ..database import Database
-from ..errors import BadRequest, MissingKey
-from ..frames import websocket_text
-from ..item import ItemId
-from ..items_topic import ItemsKey
-from ..keys import Role
+from ..base.config import MAX_SUBSCRIPTIONS
+from ..base.errors import BadRequest, MissingKey
+from ..db.database import Database
+from ..live.connections import Connections
+from ..live.frames import websocket_text
+from ..live.topics.items import ItemsKey
+from ..schema.items import ItemId
+from ..web.auth import Auth, Key
+from ..web.keys import Role
 from .websocket import Socket
 
 log = logging.getLogger(__name__)

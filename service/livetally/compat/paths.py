@@ -10,12 +10,8 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from ..answers import Series, SubjectTotal, Totals
-from ..auth import Key
-from ..batcher import Batcher, Result
-from ..described import Described, Example, Text, described, sent
-from ..edge import Handler, error_response, json_response
-from ..errors import (
+from ..api.stats import Query, Stats
+from ..base.errors import (
     BadRequest,
     LivetallyError,
     MissingKey,
@@ -27,9 +23,14 @@ from ..errors import (
     UnstorableEvent,
     UnsupportedMediaType,
 )
-from ..events import Name, parse
-from ..ingest import FORM, answer, is_ndjson
-from ..stats import Query, Stats
+from ..ingest.batcher import Batcher, Result
+from ..ingest.events import Name, parse
+from ..ingest.http import FORM, answer, is_ndjson
+from ..schema.compat import ColourStats, RailsAction, RailsVersion
+from ..schema.http import Series, SubjectTotal, Totals
+from ..web.auth import Key
+from ..web.middleware import Handler, error_response, json_response
+from ..web.operation_docs import Described, Example, Text, described, sent
 from .actions import (
     Shape,
     as_native,
@@ -40,8 +41,7 @@ from .actions import (
     may_be_older,
     shape_of,
 )
-from .colour import Colour
-from .shapes import ColourStats, RailsAction, RailsVersion
+from .colors.http import Colour
 
 _CHALLENGE = 'Token realm="Application"'
 

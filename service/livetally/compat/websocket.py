@@ -7,10 +7,10 @@ from typing import TypeVar
 import msgspec
 from aiohttp import WSMsgType, web
 
-from ..connections import Connection, Connections
-from ..frames import WEBSOCKET_PING
-from ..handshake import Websocket, shake_hands
-from ..viewer import Viewer
+from ..live.connections import Connection, Connections
+from ..live.frames import WEBSOCKET_PING
+from ..live.upgrade import Websocket, shake_hands
+from ..live.viewer import Viewer
 
 
 class Socket(Connection):

@@ -15,8 +15,8 @@ from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from ..base.errors import DatabaseUnavailable
 from . import sql
-from .errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -2,9 +2,9 @@
 
 import asyncio
 
+from ..base.errors import DatabaseUnavailable
+from ..ops.health import Health
 from .database import DAYS_AHEAD, Database
-from .errors import DatabaseUnavailable
-from .health import Health
 
 _INTERVAL_S = 600
 

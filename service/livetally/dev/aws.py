@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 from typing import Self
 
-from .local import LocalServerError
+from .servers import LocalServerError
 
 _START_TIMEOUT_S = 60.0
 

@@ -13,15 +13,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import keys, logs, serve
-from .app import create_app
-from .auth import Auth
-from .config import Config
-from .database import Database, migrate
-from .errors import LivetallyError, NotFound, UnknownKey
-from .examples import Login
-from .keys import Role
-from .local import LocalPostgres, LocalRedis, LocalServerError, postgres_bin
+from ..base.config import Config
+from ..base.errors import LivetallyError, NotFound, UnknownKey
+from ..db.database import Database, migrate
+from ..ops import logs
+from ..server import process
+from ..server.app import create_app
+from ..site.examples import Login
+from ..web import keys
+from ..web.auth import Auth
+from ..web.keys import Role
+from .servers import LocalPostgres, LocalRedis, LocalServerError, postgres_bin
 
 PROJECT = "demo"
 
@@ -41,7 +43,7 @@ def run(data_dir: Path, host: str, port: int, *, aws: bool = False) -> int:
         signal.signal(number, signal.default_int_handler)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_one(data_dir), contextlib.ExitStack() as servers:
-        sock = serve.listen(host, port)
+        sock = process.listen(host, port)
         try:
             _say("starting Postgres and Redis")
             postgres = servers.enter_context(LocalPostgres(data_dir / "postgres"))
@@ -72,7 +74,7 @@ def run(data_dir: Path, host: str, port: int, *, aws: bool = False) -> int:
             servers.enter_context(
                 demo_aws.worker({**warnings, **settings, **aws_settings}, PROJECT)
             )
-        status = serve.run(
+        status = process.run(
             config,
             sock,
             started=lambda: _welcome(url, data_dir, demo, config),

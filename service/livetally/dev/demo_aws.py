@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from .local_aws import LocalAws
-from .serve import STOP_TIMEOUT_S
-from .workers.aws_setup import Made, set_up
+from ..queue.setup import Made, set_up
+from ..server.process import STOP_TIMEOUT_S
+from .aws import LocalAws
 
 NAME = "livetally"
 

@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .auth import Key
-from .errors import (
+from ..base.errors import (
     DatabaseUnavailable,
     LivetallyError,
     Overloaded,
     ShuttingDown,
     UnstorableEvent,
 )
+from ..ops.health import Health, wait
+from ..ops.metrics import Metrics
+from ..web.auth import Key
+from ..web.rate_limits import Limits
 from .events import Event, Parsed, Rejection
-from .health import Health, wait
-from .limits import Limits
-from .metrics import Metrics
 from .store import Committed, Store
 
 if TYPE_CHECKING:  # at run time only where there are traces
     from opentelemetry.trace import Span
 
-    from .tracing import Tracing
+    from ..ops.tracing import Tracing
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from .config import MAX_EVENTS
-from .errors import MalformedJson, TooManyEvents, Unprocessable
+from ..base.config import MAX_EVENTS
+from ..base.errors import MalformedJson, TooManyEvents, Unprocessable
 
 MAX_PROPERTIES_BYTES = 16 * 1024
 MAX_DEPTH = 32

@@ -7,13 +7,8 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from .answers import Ack, Failure, NoneValid
-from .auth import Auth, Key, key_of
-from .batcher import Batcher, Result
-from .config import MAX_BODY_BYTES
-from .described import Example, Text, described
-from .edge import json_response
-from .errors import (
+from ..base.config import MAX_BODY_BYTES
+from ..base.errors import (
     BadRequest,
     MalformedJson,
     Overloaded,
@@ -25,9 +20,14 @@ from .errors import (
     UnstorableEvent,
     UnsupportedMediaType,
 )
+from ..schema.compat import ColourAction, ColourStored, RailsAction
+from ..schema.http import Ack, Failure, NoneValid
+from ..web.auth import Auth, Key, key_of
+from ..web.keys import Role
+from ..web.middleware import json_response
+from ..web.operation_docs import Example, Text, described
+from .batcher import Batcher, Result
 from .events import Sent, parse
-from .keys import Role
-from .protocols.shapes import ColourAction, ColourStored, RailsAction
 
 #: A megabyte takes this long at 100 kB/s; who sends slower holds a connection for nothing.
 BODY_TIMEOUT_S = 10

@@ -15,9 +15,9 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from . import sql
-from .database import UNREACHABLE, GivenUp, Patience, connect, roll_partitions
-from .errors import DatabaseUnavailable, UnstorableEvent
+from ..base.errors import DatabaseUnavailable, UnstorableEvent
+from ..db import sql
+from ..db.database import UNREACHABLE, GivenUp, Patience, connect, roll_partitions
 from .events import Event
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,8 @@ import random
 from collections.abc import Coroutine
 from typing import Any, ClassVar
 
-from .admin_topic import AdminKey
-from .auth import Auth, Key
-from .config import MAX_SUBSCRIPTIONS
-from .errors import (
+from ..base.config import MAX_SUBSCRIPTIONS
+from ..base.errors import (
     BadRequest,
     Conflict,
     DatabaseUnavailable,
@@ -24,13 +22,15 @@ from .errors import (
     UnknownKey,
     WrongRole,
 )
+from ..ops.health import Health
+from ..ops.metrics import Metrics
+from ..web.auth import Auth, Key
+from ..web.keys import Role
 from .frames import message
-from .handshake import CLOSE_TIMEOUT_S
-from .health import Health
 from .hub import Hub, TopicKey
-from .keys import Role
-from .metrics import Metrics
-from .topic import Position, Subscription
+from .topics.admin import AdminKey
+from .topics.base import Position, Subscription
+from .upgrade import CLOSE_TIMEOUT_S
 from .viewer import Viewer
 
 #: A connection that hasn't said who it is by then is closed.

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .admin_topic import ALL, AdminKey, AdminTopic
-from .database import Database
-from .errors import DatabaseUnavailable
-from .feed import FeedKey, FeedTopic
+from ..base.errors import DatabaseUnavailable
+from ..db.database import Database
+from ..ops.health import Health, wait
+from ..ops.metrics import Metrics
 from .frames import message
-from .health import Health, wait
-from .items_topic import ItemsKey, ItemsTopic
-from .metrics import Metrics
-from .pointers import PointersKey, PointersTopic
 from .publisher import Change, ItemsChanged
-from .topic import Position, Subscription, Topic
-from .totals_topic import CountsKey, CountsTopic, TotalsKey, TotalsTopic
+from .topics.admin import ALL, AdminKey, AdminTopic
+from .topics.base import Position, Subscription, Topic
+from .topics.feed import FeedKey, FeedTopic
+from .topics.items import ItemsKey, ItemsTopic
+from .topics.pointers import PointersKey, PointersTopic
+from .topics.totals import CountsKey, CountsTopic, TotalsKey, TotalsTopic
 from .viewer import Viewer
 
 if TYPE_CHECKING:  # at run time only where there are traces
-    from .tracing import Tracing
+    from ..ops.tracing import Tracing
 
 #: Viewers written to before other work gets its turn.
 _FLUSH_CHUNK = 250

@@ -8,10 +8,10 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from .admin_topic import ALL
-from .health import Health
+from ..ops.health import Health
 from .hub import Hub
 from .publisher import Change, ItemsChanged, channel
+from .topics.admin import ALL
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from .health import Health, wait
-from .metrics import Metrics
-from .store import Committed
+from ..ingest.store import Committed
+from ..ops.health import Health, wait
+from ..ops.metrics import Metrics
 
 #: Changes waiting for Redis. More are dropped: by then the hubs' re-read is quicker.
 QUEUE_SIZE = 1_000

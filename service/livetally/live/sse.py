@@ -15,14 +15,14 @@ import msgspec
 from aiohttp import web
 from msgspec import Raw
 
-from .auth import Auth, key_of
+from ..base.errors import BadRequest, ShuttingDown, TooManyConnections
+from ..web.auth import Auth, key_of
+from ..web.keys import Role
+from ..web.middleware import HEADERS
+from ..web.operation_docs import Example, Text, described
 from .connections import Connection, Connections
-from .described import Example, Text, described
-from .edge import HEADERS
-from .errors import BadRequest, ShuttingDown, TooManyConnections
 from .frames import SSE_PING, message, sse_message
-from .keys import Role
-from .topics import parse
+from .subscriptions import parse
 from .viewer import Viewer
 
 #: How long a browser waits before it reconnects.

@@ -6,18 +6,18 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta, Raw
 
-from .admin_topic import AdminKey
-from .config import MAX_SUBJECTS
-from .errors import BadRequest
-from .events import Name, Subject, has_nul, plainly
-from .feed import FeedKey
+from ..base.config import MAX_SUBJECTS
+from ..base.errors import BadRequest
+from ..ingest.events import Name, Subject, has_nul, plainly
+from ..ingest.store import MAX_SLOTS
+from ..schema.items import ItemId, ItemKey
 from .hub import TopicKey
-from .item import ItemId, ItemKey
-from .items_topic import ItemsKey
-from .pointers import PointersKey
-from .store import MAX_SLOTS
-from .topic import Position
-from .totals_topic import TotalsKey
+from .topics.admin import AdminKey
+from .topics.base import Position
+from .topics.feed import FeedKey
+from .topics.items import ItemsKey
+from .topics.pointers import PointersKey
+from .topics.totals import TotalsKey
 
 _Slot = Annotated[int, Meta(ge=0, lt=MAX_SLOTS)]
 _Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]

@@ -6,8 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
-from .config import MAX_BODY_BYTES
-from .errors import BadRequest
+from ..base.config import MAX_BODY_BYTES
+from ..base.errors import BadRequest
 from .frames import websocket_text
 from .viewer import Viewer
 

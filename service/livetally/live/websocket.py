@@ -26,12 +26,7 @@ import msgspec
 from aiohttp import WSMessage, WSMsgType, web
 from msgspec import Meta, Raw
 
-from .asked import KeyQuery
-from .auth import Auth, Key
-from .batcher import Batcher
-from .connections import Connection, Connections, error_message
-from .described import Example, described
-from .errors import (
+from ..base.errors import (
     BadRequest,
     Conflict,
     DatabaseUnavailable,
@@ -48,12 +43,17 @@ from .errors import (
     Unprocessable,
     WrongRole,
 )
-from .events import Parsed, check, plainly
+from ..ingest.batcher import Batcher
+from ..ingest.events import Parsed, check, plainly
+from ..web.auth import Auth, Key
+from ..web.keys import Role
+from ..web.operation_docs import Example, described
+from ..web.params import KeyQuery
+from .connections import Connection, Connections, error_message
 from .frames import WEBSOCKET_PING
-from .handshake import Websocket, shake_hands
 from .hub import Hub
-from .keys import Role
-from .topics import parse
+from .subscriptions import parse
+from .upgrade import Websocket, shake_hands
 from .viewer import Viewer
 
 log = logging.getLogger(__name__)

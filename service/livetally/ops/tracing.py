@@ -39,9 +39,9 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from . import __version__
-from .errors import LivetallyError
-from .publisher import Change, ItemsChanged
+from .. import __version__
+from ..base.errors import LivetallyError
+from ..live.publisher import Change, ItemsChanged
 
 #: Spans that wait for the collector, a few megabytes; more push the oldest out.
 QUEUE_SPANS = 4_096

@@ -12,11 +12,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from .asked import body_as
-from .auth import Auth
-from .described import Example, described
-from .edge import json_response
-from .errors import (
+from ..base.errors import (
     BadRequest,
     MalformedJson,
     NotFound,
@@ -26,10 +22,14 @@ from .errors import (
     Unprocessable,
     UnsupportedMediaType,
 )
-from .ingest import read_body
-from .keys import Role
-from .workers.dead_letters import MAX_LOOKED_AT, DeadLetter, DeadLetters, SentAgain, Whole
-from .workers.refusals import Refusal, Refusals
+from ..ingest.http import read_body
+from ..web.auth import Auth
+from ..web.keys import Role
+from ..web.middleware import json_response
+from ..web.operation_docs import Example, described
+from ..web.params import body_as
+from .dead_letters import MAX_LOOKED_AT, DeadLetter, DeadLetters, SentAgain, Whole
+from .rejections import Refusal, Refusals
 
 
 class LimitQuery(msgspec.Struct):

@@ -14,21 +14,21 @@ import logging
 import time
 from typing import Any
 
-from ..errors import (
+from ..base.errors import (
     DatabaseUnavailable,
     LivetallyError,
     ObjectForbidden,
     QueueUnavailable,
     ShuttingDown,
 )
-from ..health import Health, wait
-from ..loops import end
-from ..metrics import Metrics
+from ..ops.health import Health, wait
+from ..ops.metrics import Metrics
+from ..ops.tasks import end
 from .contents import Contents, PartlyRefused
-from .intake import Intake
 from .message import Message, received
-from .refusals import Refusals
+from .rejections import Refusals
 from .sqs import Sqs, delay_s
+from .writer import Intake
 
 log = logging.getLogger(__name__)
 

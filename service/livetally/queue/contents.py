@@ -6,13 +6,13 @@ import logging
 from contextlib import aclosing
 from typing import Any
 
-from ..errors import LivetallyError, RefusedInPart, ShuttingDown
-from ..metrics import Metrics
-from .inbox import read
-from .intake import Intake, Tally
+from ..base.errors import LivetallyError, RefusedInPart, ShuttingDown
+from ..ops.metrics import Metrics
 from .lines import Lines, unpacked
 from .message import Message, Objects, Ref, content
-from .refusals import KEEP_LINES, Refusals
+from .rejections import KEEP_LINES, Refusals
+from .s3_reader import read
+from .writer import Intake, Tally
 
 log = logging.getLogger(__name__)
 

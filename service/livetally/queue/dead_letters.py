@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from ..errors import NotFound, QueueUnavailable
-from .aws import FAILURES, client, fault
+from ..base.aws import FAILURES, client, fault
+from ..base.errors import NotFound, QueueUnavailable
 from .message import ASKED, FIRST_ID, FIRST_SENT, SECRET, Message, received
-from .refusals import HEAD_BYTES, Refusals
+from .rejections import HEAD_BYTES, Refusals
 
 #: More are not looked at in one go; replaying has no such end.
 MAX_LOOKED_AT = 1_000

@@ -14,8 +14,8 @@ from urllib.parse import unquote_plus
 import msgspec
 from msgspec import Meta, Raw
 
-from ..errors import BadMessage
-from ..events import NOT_JSON, split
+from ..base.errors import BadMessage
+from ..ingest.events import NOT_JSON, split
 
 #: What a replayed message is sent again with: its events must keep their ids, its items their age.
 FIRST_ID = "livetally-message-id"

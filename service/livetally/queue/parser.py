@@ -6,10 +6,10 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Raw
 
-from ..errors import LivetallyError
-from ..events import NOT_JSON, BadEvent, Event, Rejection, check_one, plainly
-from ..item import ItemId, ItemKey, ItemVersion
-from ..items import check_item
+from ..api.items import check_item
+from ..base.errors import LivetallyError
+from ..ingest.events import NOT_JSON, BadEvent, Event, Rejection, check_one, plainly
+from ..schema.items import ItemId, ItemKey, ItemVersion
 from .lines import MAX_LINE_BYTES
 
 

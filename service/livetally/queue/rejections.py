@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from ..database import Database
-from ..events import Rejection
+from ..db.database import Database
+from ..ingest.events import Rejection
 from .message import Message
 
 #: Of one message or object: the reasons of its first bad lines.

@@ -5,9 +5,9 @@ import logging
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from ..errors import BadMessage, LivetallyError, ObjectChanged, ObjectForbidden, ObjectMissing
-from ..metrics import Metrics
-from .aws import FAILURES, Fault, fault
+from ..base.aws import FAILURES, Fault, fault
+from ..base.errors import BadMessage, LivetallyError, ObjectChanged, ObjectForbidden, ObjectMissing
+from ..ops.metrics import Metrics
 from .lines import STEP_BYTES
 from .message import Ref
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from botocore.exceptions import ClientError
 
-from .aws import client
+from ..base.aws import client
 
 #: A message that isn't done in this time, or renewed, goes to another worker.
 VISIBILITY_S = 60

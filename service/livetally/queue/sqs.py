@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import QueueUnavailable
-from ..metrics import Metrics
-from . import aws
-from .aws import FAILURES, client, fault
+from ..base import aws
+from ..base.aws import FAILURES, client, fault
+from ..base.errors import QueueUnavailable
+from ..ops.metrics import Metrics
 from .message import ASKED, Message
 
 log = logging.getLogger(__name__)

@@ -13,23 +13,17 @@ from typing import TypeVar
 
 import msgspec
 
-from ..auth import Auth
-from ..batcher import Batcher, Result
-from ..database import Database
-from ..errors import (
-    DatabaseUnavailable,
-    MissingKey,
-    Overloaded,
-    UnstorableEvent,
-    WrongRole,
-)
-from ..events import Parsed, Rejection
-from ..health import Health
-from ..keys import Role
-from ..metrics import Metrics
-from ..publisher import ItemsChanged
+from ..base.errors import DatabaseUnavailable, MissingKey, Overloaded, UnstorableEvent, WrongRole
+from ..db.database import Database
+from ..ingest.batcher import Batcher, Result
+from ..ingest.events import Parsed, Rejection
+from ..live.publisher import ItemsChanged
+from ..ops.health import Health
+from ..ops.metrics import Metrics
+from ..web.auth import Auth
+from ..web.keys import Role
 from .message import SECRET, Message
-from .records import Put, Read, read
+from .parser import Put, Read, read
 
 log = logging.getLogger(__name__)
 

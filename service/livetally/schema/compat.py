@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..answers import Count, Reason
-from ..asked import KeyQuery
+from ..web.params import KeyQuery
+from .http import Count, Reason
 
 RailsVersion = Literal["v2", "v3"]
 

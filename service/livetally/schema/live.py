@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from .answers import Count, Position, Rejected
+from .http import Count, Position, Rejected
 
 SubscriptionId = int | str
 #: Of the topic `admin`: project, type, subject, total.

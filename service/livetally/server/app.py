@@ -7,51 +7,51 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from . import edge
-from .address import client_address, parse_networks
-from .auth import Auth
-from .batcher import Batcher
-from .config import Config
-from .connections import Connections
-from .database import Database
-from .described import described_as
-from .docs import Docs
-from .emf import Emf
-from .examples import Examples, Login
-from .health import Health
-from .hub import Hub
-from .ingest import Ingest
-from .items import Items
-from .key_admin import KeyAdmin
-from .limits import Limits
-from .listener import Listener
-from .live import Live
-from .loops import FAILED, end, start
-from .metrics import Metrics
+from ..api.items import Items
+from ..api.key_admin import KeyAdmin
+from ..api.page_views import PageViews
+from ..api.pointer_history import PointerHistory
+from ..api.processes import Processes
+from ..api.stats import Stats
+from ..api.verify import Verify
+from ..base.client_address import client_address, parse_networks
+from ..base.config import Config
+from ..compat.actions import Shape
+from ..compat.collector.routes import Collector, hello_or
+from ..compat.colors.http import Colour
+from ..compat.colors.websocket import ColourSocket
+from ..compat.dispatch import Dispatcher
+from ..compat.items import ItemSocket
+from ..compat.page_views.views import Views
+from ..compat.paths import RAILS_POST, OlderPaths, legible
+from ..compat.rails.cable import Cable
+from ..compat.rails.results import Results
+from ..db.database import Database
+from ..db.partitions import run_partitions
+from ..ingest.batcher import Batcher
+from ..ingest.http import Ingest
+from ..ingest.store import Committed, Store
+from ..live.connections import Connections
+from ..live.hub import Hub
+from ..live.listener import Listener
+from ..live.publisher import Change, ItemsChanged, Publisher, changes, connect_redis
+from ..live.sse import ServerSentEvents
+from ..live.websocket import Live
+from ..ops.emf import Emf
+from ..ops.health import Health
+from ..ops.metrics import Metrics
+from ..ops.tasks import FAILED, end, start
+from ..queue.admin import QueueAdmin
+from ..queue.dead_letters import DeadLetters
+from ..queue.rejections import Refusals
+from ..site.docs import Docs
+from ..site.examples import Examples, Login
+from ..site.pages import Pages
+from ..web import middleware
+from ..web.auth import Auth
+from ..web.operation_docs import described_as
+from ..web.rate_limits import Limits
 from .operations import Operations
-from .page_views import PageViews
-from .pages import Pages
-from .partitions import run_partitions
-from .pointer_history import PointerHistory
-from .processes import Processes
-from .protocols.actions import Shape
-from .protocols.cable import Cable
-from .protocols.collector import Collector, hello_or
-from .protocols.colour import Colour
-from .protocols.colour_socket import ColourSocket
-from .protocols.item_socket import ItemSocket
-from .protocols.paths import RAILS_POST, OlderPaths, legible
-from .protocols.results import Results
-from .protocols.views import Views
-from .protocols.ws import Dispatcher
-from .publisher import Change, ItemsChanged, Publisher, changes, connect_redis
-from .queue_admin import QueueAdmin
-from .sse import ServerSentEvents
-from .stats import Stats
-from .store import Committed, Store
-from .verify import Verify
-from .workers.dead_letters import DeadLetters
-from .workers.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def create_app(
     origin = secrets.token_hex(8)
     tracing = None
     if config.otlp_endpoint:
-        from .tracing import Tracing  # 60 modules that nobody else pays for
+        from ..ops.tracing import Tracing  # 60 modules that nobody else pays for
 
         tracing = Tracing(config.otlp_endpoint, origin)
     publisher = Publisher(redis, metrics, health, tracing.published if tracing else None)
@@ -156,14 +156,14 @@ def create_app(
     address_of = client_address(parse_networks(config.trusted_proxies))
 
     async def admit(request: web.Request) -> None:
-        if request.path not in edge.UNLIMITED:
+        if request.path not in middleware.UNLIMITED:
             await limits.ask(address_of(request))
 
     # Most installations limit no address: their requests don't even look whose they are.
     limited = [admit] if config.address_rate else []
     docs = Docs()
     traced = [] if tracing is None else [tracing.middleware]
-    app = web.Application(middlewares=[edge.middleware(metrics, *limited), *traced])
+    app = web.Application(middlewares=[middleware.middleware(metrics, *limited), *traced])
     app.add_routes(
         [
             web.post("/v1/events", legible(ingest.post_events)),

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from .answers import State
-from .database import Database
-from .described import Example, Text, described
-from .edge import json_response
-from .errors import DatabaseUnavailable
-from .health import Health
-from .metrics import CONTENT_TYPE, Metrics
+from ..base.errors import DatabaseUnavailable
+from ..db.database import Database
+from ..ops.health import Health
+from ..ops.metrics import CONTENT_TYPE, Metrics
+from ..schema.http import State
+from ..web.middleware import json_response
+from ..web.operation_docs import Example, Text, described
 
 
 class Operations:

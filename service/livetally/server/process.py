@@ -21,10 +21,10 @@ import uvloop
 from aiohttp import web
 from prometheus_client import multiprocess
 
+from ..base.config import Config
+from ..ops.tasks import FAILED
 from . import ecs
 from .app import create_app
-from .config import Config
-from .loops import FAILED
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,10 @@ from typing import Any, get_args
 
 import msgspec
 
-from . import __version__, live, messages, topics
+from .. import __version__
+from ..live import subscriptions
+from ..live import websocket
+from ..schema import live as messages
 from .openapi import REF
 
 _ABOUT = """Text messages of JSON. Numbers are absolute: show what came last. A snapshot
@@ -14,26 +17,26 @@ reason may hold `{"reconnect_after_ms":n}`), 1008 the key is no good, 1009 a mes
 1003 a binary message."""
 
 _TO_SERVER: dict[Any, dict[str, Any]] = {
-    live.AuthMessage: {"type": "auth", "key": "lt_read_…"},
-    live.SubscribeMessage: {"type": "subscribe", "id": 1, "topic": {"totals": "click"}},
-    live.UnsubscribeMessage: {"type": "unsubscribe", "id": 1},
-    live.TrackMessage: {
+    websocket.AuthMessage: {"type": "auth", "key": "lt_read_…"},
+    websocket.SubscribeMessage: {"type": "subscribe", "id": 1, "topic": {"totals": "click"}},
+    websocket.UnsubscribeMessage: {"type": "unsubscribe", "id": 1},
+    websocket.TrackMessage: {
         "type": "track",
         "ref": "a",
         "events": [{"type": "click", "subject": "red", "id": "4f1c"}],
     },
-    live.PingMessage: {"type": "ping"},
+    websocket.PingMessage: {"type": "ping"},
 }
 
 
 def document() -> dict[str, Any]:
     """The whole document."""
-    theirs, ours = get_args(live.Message), get_args(messages.Message)
-    kinds = topics.kinds()
+    theirs, ours = get_args(websocket.Message), get_args(messages.Message)
+    kinds = subscriptions.kinds()
     types = (*theirs, *ours, *kinds)
     found, schemas = msgspec.json.schema_components(types, ref_template=REF)
     refs = dict(zip(types, found, strict=True))
-    subscribe = schemas[live.SubscribeMessage.__name__]
+    subscribe = schemas[websocket.SubscribeMessage.__name__]
     subscribe["properties"]["topic"] = {"anyOf": [refs[kind] for kind in kinds]}
     return {
         "asyncapi": "3.0.0",

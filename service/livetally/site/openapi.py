@@ -9,10 +9,10 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import hdrs, web
 
-from . import __version__
-from .answers import Failure
-from .described import Described, Example, Text, description_of
-from .errors import LivetallyError, NotFound
+from .. import __version__
+from ..base.errors import LivetallyError, NotFound
+from ..schema.http import Failure
+from ..web.operation_docs import Described, Example, Text, description_of
 
 REF = "#/components/schemas/{name}"
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-from .answers import PageKeys
-from .auth import Auth
-from .described import Example, Text, described
-from .edge import json_response
-from .errors import LivetallyError, NotFound
-from .protocols.shapes import Said
+from ..base.errors import LivetallyError, NotFound
+from ..schema.compat import Said
+from ..schema.http import PageKeys
+from ..web.auth import Auth
+from ..web.middleware import json_response
+from ..web.operation_docs import Example, Text, described
 
 _HINT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Livetally</title>

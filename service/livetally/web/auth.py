@@ -17,8 +17,8 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
-from .database import Database
-from .errors import ForeignOrigin, MissingKey, NotFound, UnknownKey, WrongRole
+from ..base.errors import ForeignOrigin, MissingKey, NotFound, UnknownKey, WrongRole
+from ..db.database import Database
 from .keys import ORIGIN, Role, hash_key
 
 #: Revocation is promised within 5 s; a look-up may take one of them.

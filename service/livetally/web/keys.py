@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
-from .database import Database
-from .errors import Conflict, NotFound, Unprocessable
+from ..base.errors import Conflict, NotFound, Unprocessable
+from ..db.database import Database
 
 
 class Role(StrEnum):

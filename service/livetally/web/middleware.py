@@ -11,9 +11,16 @@ import msgspec
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from .errors import BadRequest, LivetallyError, MethodNotAllowed, NotFound, ShuttingDown, TooLarge
-from .logs import request_id
-from .metrics import Metrics
+from ..base.errors import (
+    BadRequest,
+    LivetallyError,
+    MethodNotAllowed,
+    NotFound,
+    ShuttingDown,
+    TooLarge,
+)
+from ..ops.logs import request_id
+from ..ops.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from .errors import (
+from ..base.errors import (
     DatabaseUnavailable,
     ForeignOrigin,
     LivetallyError,

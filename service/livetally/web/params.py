@@ -5,8 +5,8 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from .errors import BadRequest, MalformedJson, Unprocessable
-from .events import has_nul, plainly
+from ..base.errors import BadRequest, MalformedJson, Unprocessable
+from ..ingest.events import has_nul, plainly
 
 _Shape = TypeVar("_Shape")
 

@@ -19,9 +19,9 @@ from functools import lru_cache
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from ..base.errors import RateLimited
+from ..ops.metrics import Metrics
 from .auth import Key
-from .errors import RateLimited
-from .metrics import Metrics
 
 #: So much of a second's tokens is taken from Redis at a time, and one at least.
 LEASE_S = 0.05

@@ -16,27 +16,27 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
-from .. import edge
-from ..batcher import Batcher
-from ..config import Config, ConfigError
-from ..database import Database
-from ..health import Health
-from ..loops import FAILED, end, start
-from ..metrics import Metrics
-from ..operations import Operations
-from ..partitions import run_partitions
-from ..publisher import Change, ItemsChanged, Publisher, changes, connect_redis
-from ..store import Committed, Store
-from .archive import Archive
-from .aws import region
-from .contents import Contents
-from .intake import Intake
-from .ledger import Ledger
-from .objects import open_objects
-from .queue import Queue
-from .refusals import Refusals
+from ..archive.archiver import Archive
+from ..archive.ledger import Ledger
+from ..archive.stores import open_objects
+from ..base.aws import region
+from ..base.config import Config, ConfigError
+from ..db.database import Database
+from ..db.partitions import run_partitions
+from ..ingest.batcher import Batcher
+from ..ingest.store import Committed, Store
+from ..live.publisher import Change, ItemsChanged, Publisher, changes, connect_redis
+from ..ops.health import Health
+from ..ops.metrics import Metrics
+from ..ops.tasks import FAILED, end, start
+from ..queue.consumer import Queue
+from ..queue.contents import Contents
+from ..queue.rejections import Refusals
+from ..queue.sqs import Sqs
+from ..queue.writer import Intake
+from ..server.operations import Operations
+from ..web import middleware
 from .rollup import RollUp
-from .sqs import Sqs
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ def create_worker(config: Config, names: frozenset[str] = frozenset()) -> web.Ap
     origin = secrets.token_hex(8)
     tracing = None
     if config.otlp_endpoint:
-        from ..tracing import Tracing
+        from ..ops.tracing import Tracing
 
         tracing = Tracing(config.otlp_endpoint, origin)
     publisher = Publisher(redis, metrics, health, tracing.published if tracing else None)
@@ -169,7 +169,7 @@ def create_worker(config: Config, names: frozenset[str] = frozenset()) -> web.Ap
     parts = Parts(config, database, batcher, metrics, health, origin, publisher.publish)
     loops = {name: LOOPS[name].make(parts) for name in chosen(config, names)}
 
-    app = web.Application(middlewares=[edge.middleware(metrics)])
+    app = web.Application(middlewares=[middleware.middleware(metrics)])
     app.add_routes(Operations(health, metrics, database).routes())
     app[FAILED] = asyncio.Event()
     working: list[asyncio.Task[None]] = []

@@ -9,11 +9,11 @@ import logging
 
 import msgspec
 
-from ..config import Config
-from ..database import Database
-from ..errors import DatabaseUnavailable
-from ..health import Health, wait
-from ..metrics import Metrics
+from ..base.config import Config
+from ..base.errors import DatabaseUnavailable
+from ..db.database import Database
+from ..ops.health import Health, wait
+from ..ops.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

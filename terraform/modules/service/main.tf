@@ -156,7 +156,7 @@ resource "aws_ecs_task_definition" "this" {
       # Every viewer is an open file.
       ulimits = [{ name = "nofile", softLimit = 100000, hardLimit = 100000 }]
       healthCheck = {
-        command     = ["CMD", "python", "-m", "livetally.probe"]
+        command     = ["CMD", "python", "-m", "livetally.ops.probe"]
         interval    = 10
         timeout     = 5
         retries     = 3

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from ..client import AsyncClient
-from .command import CommandError, number
-from .remote import add_remote
+from ...client import AsyncClient
+from ..command import CommandError, number
+from .server import add_remote
 
 _EXAMPLES = """
 livetally put vehicle-id 3 '{"lat": 41.4, "lon": 2.2}'

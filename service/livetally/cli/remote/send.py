@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from ..client import Ack, AsyncClient, ClientError, Refused, Rejected
-from ..client.outbox import BATCH_BYTES, BATCH_EVENTS
-from .command import CommandError
-from .remote import add_remote, note, printable
+from ...client import Ack, AsyncClient, ClientError, Refused, Rejected
+from ...client.outbox import BATCH_BYTES, BATCH_EVENTS
+from ..command import CommandError
+from .server import add_remote, note, printable
 
 #: Refused lines that are shown one by one; the rest is counted.
 SHOWN = 20

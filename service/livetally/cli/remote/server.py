@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from ..client import AsyncClient, ClientError
-from .command import CommandError, add_command
+from ...client import AsyncClient, ClientError
+from ..command import CommandError, add_command
 
 URL, KEY = "LIVETALLY_URL", "LIVETALLY_KEY"
 DEFAULT_URL = "http://127.0.0.1:8080"

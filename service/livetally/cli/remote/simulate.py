@@ -19,11 +19,11 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from ..client import AsyncClient, Forbidden, Reconnecting, totals
-from ..client.wire import BROKEN, MAX_MESSAGE_BYTES, pause
-from ..messages import Acknowledged, Error, Message, Snapshot, Update
-from .command import CommandError, number
-from .remote import add_remote, address, note
+from ...client import AsyncClient, Forbidden, Reconnecting, totals
+from ...client.wire import BROKEN, MAX_MESSAGE_BYTES, pause
+from ...schema.live import Acknowledged, Error, Message, Snapshot, Update
+from ..command import CommandError, number
+from .server import add_remote, address, note
 
 _EXAMPLES = """
 livetally simulate --users 100 --rate 50

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..client import AsyncClient, AsyncLive, Reconnecting, Snapshot, Stale, Update, totals
-from .command import CommandError, number
-from .remote import add_remote, printable
+from ...client import AsyncClient, AsyncLive, Reconnecting, Snapshot, Stale, Update, totals
+from ..command import CommandError, number
+from .server import add_remote, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from ..client import AsyncClient, Events, FeedEvent, Gap, Position, Reconnecting, Stale, feed
-from .command import CommandError, number
-from .remote import add_remote, note, printable
+from ...client import AsyncClient, Events, FeedEvent, Gap, Position, Reconnecting, Stale, feed
+from ..command import CommandError, number
+from .server import add_remote, note, printable
 
 _EXAMPLES = """
 livetally tail click

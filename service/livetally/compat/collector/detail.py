@@ -6,8 +6,8 @@
 import json
 from typing import Any, NamedTuple
 
-from ..errors import LivetallyError, MalformedJson
-from ..events import check_value
+from ...base.errors import LivetallyError, MalformedJson
+from ...ingest.events import check_value
 
 Problem = dict[str, Any]
 

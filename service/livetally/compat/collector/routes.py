@@ -24,12 +24,8 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import hdrs, web
 
-from ..auth import Auth, Key
-from ..batcher import Batcher
-from ..database import Database
-from ..described import Example, described, sent
-from ..edge import error_response, json_response
-from ..errors import (
+from ...api.page_views import PAGE_VIEW
+from ...base.errors import (
     BadRequest,
     LivetallyError,
     MalformedJson,
@@ -43,13 +39,17 @@ from ..errors import (
     UnsupportedMediaType,
     WrongRole,
 )
-from ..events import check, new_id
-from ..frames import message
-from ..ingest import read_body
-from ..keys import Role
-from ..page_views import PAGE_VIEW
+from ...db.database import Database
+from ...ingest.batcher import Batcher
+from ...ingest.events import check, new_id
+from ...ingest.http import read_body
+from ...live.frames import message
+from ...schema.compat import Click, Counted, Problems, Said, View
+from ...web.auth import Auth, Key
+from ...web.keys import Role
+from ...web.middleware import error_response, json_response
+from ...web.operation_docs import Example, described, sent
 from .detail import Field, Invalid, parse, problem
-from .shapes import Click, Counted, Problems, Said, View
 
 BUTTON_CLICK = "button_click"
 

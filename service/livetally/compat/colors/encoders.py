@@ -1,9 +1,9 @@
 """How format 1 shows what the hub tells a viewer: whole lists, or cells for admins."""
 
-from ..errors import MissingKey, UnknownKey
-from ..frames import message, websocket_text
-from .colour import listed
-from .websocket import Native, native
+from ...base.errors import MissingKey, UnknownKey
+from ...live.frames import message, websocket_text
+from ..websocket import Native, native
+from .http import listed
 
 
 class Lists:

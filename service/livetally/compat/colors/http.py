@@ -15,15 +15,15 @@ from typing import Any
 
 from aiohttp import web
 
-from ..asked import KeyQuery
-from ..auth import Auth, Key, key_of
-from ..config import MAX_SUBJECTS
-from ..database import Database
-from ..described import Example, described, sent
-from ..edge import json_response
-from ..errors import BadRequest
-from ..keys import Role
-from .shapes import AdminStats
+from ...base.config import MAX_SUBJECTS
+from ...base.errors import BadRequest
+from ...db.database import Database
+from ...schema.compat import AdminStats
+from ...web.auth import Auth, Key, key_of
+from ...web.keys import Role
+from ...web.middleware import json_response
+from ...web.operation_docs import Example, described, sent
+from ...web.params import KeyQuery
 
 #: The actions that are pushed; any other name can be sent and asked for.
 ACTIONS = ("hover", "click")

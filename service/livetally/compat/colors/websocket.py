@@ -20,9 +20,7 @@ from weakref import WeakValueDictionary
 import msgspec
 from msgspec import Meta
 
-from ..auth import Auth, Key
-from ..connections import Connection, Connections, error_message
-from ..errors import (
+from ...base.errors import (
     BadRequest,
     DatabaseUnavailable,
     ForeignOrigin,
@@ -30,13 +28,15 @@ from ..errors import (
     MissingKey,
     UnknownKey,
 )
-from ..events import plainly
-from ..frames import message, websocket_text
-from ..hub import Hub
-from ..keys import Role
-from ..totals_topic import TotalsKey
-from .colour import ACTIONS, PROJECTS_S, Colour
-from .colour_wires import Cells, Lists, refusal
+from ...ingest.events import plainly
+from ...live.connections import Connection, Connections, error_message
+from ...live.frames import message, websocket_text
+from ...live.hub import Hub
+from ...live.topics.totals import TotalsKey
+from ...web.auth import Auth, Key
+from ...web.keys import Role
+from .encoders import Cells, Lists, refusal
+from .http import ACTIONS, PROJECTS_S, Colour
 
 log = logging.getLogger(__name__)
 

@@ -24,25 +24,25 @@ from typing import Annotated, Any, cast
 import msgspec
 from msgspec import Meta
 
-from ..auth import Auth, Key
-from ..batcher import Batcher
-from ..config import MAX_SUBSCRIPTIONS
-from ..connections import Connections
-from ..errors import BadRequest, Unprocessable
-from ..events import Parsed, check, new_id, plainly
-from ..frames import message, websocket_text
-from ..keys import Role
-from ..page_views import (
+from ...api.page_views import (
     ARTICLE_VIEW,
     PAGE_VIEW,
     REFERRAL,
     UNIQUE_ARTICLE_VIEW,
     UNIQUE_PAGE_VIEW,
 )
-from ..topic import Subscription
-from ..totals_topic import CountsKey, CountsTopic
+from ...base.config import MAX_SUBSCRIPTIONS
+from ...base.errors import BadRequest, Unprocessable
+from ...ingest.batcher import Batcher
+from ...ingest.events import Parsed, check, new_id, plainly
+from ...live.connections import Connections
+from ...live.frames import message, websocket_text
+from ...live.topics.base import Subscription
+from ...live.topics.totals import CountsKey, CountsTopic
+from ...web.auth import Auth, Key
+from ...web.keys import Role
+from ..websocket import Socket, native
 from .hosts import host_of, path_of
-from .websocket import Socket, native
 
 #: With a host of 253 characters it still makes a subject.
 MAX_ARTICLE = 512

@@ -24,11 +24,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Raw
 
-from ..asked import KeyQuery
-from ..auth import Auth, key_of
-from ..connections import Connections
-from ..described import Example, described
-from ..errors import (
+from ...base.errors import (
     BadRequest,
     DatabaseUnavailable,
     ForeignOrigin,
@@ -38,13 +34,17 @@ from ..errors import (
     TooManyConnections,
     UnknownKey,
 )
-from ..frames import message, websocket_text
-from ..health import Health
-from ..keys import Role
-from ..totals_topic import TotalsKey
+from ...live.connections import Connections
+from ...live.frames import message, websocket_text
+from ...live.topics.totals import TotalsKey
+from ...ops.health import Health
+from ...schema.compat import RailsVersion
+from ...web.auth import Auth, key_of
+from ...web.keys import Role
+from ...web.operation_docs import Example, described
+from ...web.params import KeyQuery
+from ..websocket import accept, texts
 from .channels import CableSocket, Channel, Identifier, parse, text_of
-from .shapes import RailsVersion
-from .websocket import accept, texts
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from ..frames import message, websocket_text
-from ..handshake import Websocket
-from ..viewer import Viewer
+from ...live.frames import message, websocket_text
+from ...live.upgrade import Websocket
+from ...live.viewer import Viewer
+from ..websocket import Socket, native
 from .results import results
-from .websocket import Socket, native
 
 #: An identifier comes back with every push.
 MAX_IDENTIFIER_BYTES = 2_048

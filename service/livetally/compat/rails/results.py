@@ -9,15 +9,15 @@ from typing import Any
 
 from aiohttp import web
 
-from ..auth import Auth, key_of
-from ..config import MAX_SUBJECTS
-from ..database import Database
-from ..described import Example, described, sent
-from ..edge import json_response
-from ..errors import BadRequest
-from ..keys import Role
-from .shapes import ActionQuery, RailsVersion
-from .shapes import Results as Shown
+from ...base.config import MAX_SUBJECTS
+from ...base.errors import BadRequest
+from ...db.database import Database
+from ...schema.compat import ActionQuery, RailsVersion
+from ...schema.compat import Results as Shown
+from ...web.auth import Auth, key_of
+from ...web.keys import Role
+from ...web.middleware import json_response
+from ...web.operation_docs import Example, described, sent
 
 
 def results(action: str | None, counts: Mapping[str, int]) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from .config import MAX_SUBJECTS
-from .frames import Message, message
-from .publisher import Change
-from .topic import Position, Topic
+from ...base.config import MAX_SUBJECTS
+from ..frames import Message, message
+from ..publisher import Change
+from .base import Position, Topic
 
 #: The project that stands for all of them; projects begin with 1.
 ALL = 0

@@ -13,13 +13,13 @@ from typing import Any
 
 import msgspec
 
-from .database import Database
-from .errors import DatabaseUnavailable
-from .frames import Message
-from .health import wait
-from .metrics import Metrics
-from .publisher import Change
-from .viewer import Viewer
+from ...base.errors import DatabaseUnavailable
+from ...db.database import Database
+from ...ops.health import wait
+from ...ops.metrics import Metrics
+from ..frames import Message
+from ..publisher import Change
+from ..viewer import Viewer
 
 log = logging.getLogger(__name__)
 

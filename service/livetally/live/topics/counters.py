@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from .config import MAX_SUBJECTS
-from .frames import message
+from ...base.config import MAX_SUBJECTS
+from ..frames import message
 
 
 class _Counter(msgspec.Struct):

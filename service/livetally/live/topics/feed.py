@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from .errors import BadPosition
-from .frames import Message
-from .log_topic import LogTopic, covers
-from .topic import Position, Subscription
+from ...base.errors import BadPosition
+from ..frames import Message
+from .base import Position, Subscription
+from .log import LogTopic, covers
 
 #: A page holds this many events, and about this many bytes, at most.
 PAGE_EVENTS = 1_000

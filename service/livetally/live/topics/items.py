@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from .frames import Message, message
-from .item import Item
-from .publisher import Change, ItemsChanged
-from .topic import Position, Subscription, Topic
+from ...schema.items import Item
+from ..frames import Message, message
+from ..publisher import Change, ItemsChanged
+from .base import Position, Subscription, Topic
 
 #: A frame of a snapshot holds this many items, and about this many bytes, at most.
 PAGE_ITEMS = 500

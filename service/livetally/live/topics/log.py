@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
-from .publisher import Change
-from .topic import Position, Topic
+from ..publisher import Change
+from .base import Position, Topic
 
 
 def covers(position: Position, other: Position) -> bool:

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw
 
-from .frames import Message, message
-from .log_topic import LogTopic
-from .topic import Position
+from ..frames import Message, message
+from .base import Position
+from .log import LogTopic
 
 #: A pointer that hasn't moved for this long is gone.
 SILENT_S = 10.0

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from .config import MAX_SUBJECTS
-from .frames import Message
-from .publisher import Change
-from .topic import Position, Subscription, Topic
-from .totals import Totals
+from ...base.config import MAX_SUBJECTS
+from ..frames import Message
+from ..publisher import Change
+from .base import Position, Subscription, Topic
+from .counters import Totals
 
 
 class TotalsKey(msgspec.Struct, frozen=True):

@@ -12,10 +12,11 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from .. import asyncapi, masthead, openapi
-from ..described import Example, Text, described
-from ..edge import json_response
-from ..errors import NotFound
+from ...base.errors import NotFound
+from ...web.middleware import json_response
+from ...web.operation_docs import Example, Text, described
+from .. import asyncapi, openapi
+from .. import page_header
 
 _FILES = {"docs.css": "text/css", "docs.js": "text/javascript"}
 _CSP = (
@@ -75,7 +76,7 @@ class Docs:
         if name not in _FILES:
             raise NotFound
         headers = {hdrs.CACHE_CONTROL: "no-cache"}
-        text = masthead.style() + _read(name) if name == "docs.css" else _read(name)
+        text = page_header.style() + _read(name) if name == "docs.css" else _read(name)
         return web.Response(text=text, content_type=_FILES[name], headers=headers)
 
 
@@ -106,8 +107,8 @@ def render(document: dict[str, Any]) -> str:
     types = "".join(_type(name, schemas[name]) for name in sorted(schemas))
     return (
         _read("docs.html")
-        .replace("{{top}}", masthead.head("/docs"))
-        .replace("{{icon}}", masthead.icon())
+        .replace("{{top}}", page_header.head("/docs"))
+        .replace("{{icon}}", page_header.icon())
         .replace("{{about}}", _prose(document["info"]["description"]))
         .replace("{{version}}", escape(document["info"]["version"]))
         .replace("{{index}}", "".join(index))

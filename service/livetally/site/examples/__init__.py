@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
-from .. import masthead
-from ..described import Example, Text, described
-from ..errors import NotFound
+from ...base.errors import NotFound
+from ...web.operation_docs import Example, Text, described
+from .. import page_header
 
 _FOLDER = resources.files(__package__)
 
@@ -116,7 +116,7 @@ class Examples:
         if name not in _FILES:
             raise NotFound
         headers = {hdrs.CACHE_CONTROL: "no-cache"}
-        text = masthead.style() + _read(name) if name == "page.css" else _read(name)
+        text = page_header.style() + _read(name) if name == "page.css" else _read(name)
         return web.Response(text=text, content_type=_FILES[name], headers=headers)
 
 
@@ -131,7 +131,7 @@ def render(url: str, login: Login) -> str:
     """The whole page; whatever is filled in is escaped."""
     sections = "\n".join(_section(each, url, login) for each in _FORMATS)
     note = _read("works.html" if login.works else "placeholders.html")
-    top, icon = masthead.head("/examples"), masthead.icon()
+    top, icon = page_header.head("/examples"), page_header.icon()
     return _filled(_read("page.html"), top=top, icon=icon, note=note, sections=sections)
 
 
