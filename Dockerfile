@@ -63,11 +63,11 @@ COPY service/requirements-dev.txt /tmp/
 RUN --mount=type=cache,target=/root/.cache/pip \
     sed -n 's/^\([a-z0-9.-]*==[^ ]*\).*/\1/p' /tmp/requirements-dev.txt | sort -u -t= -k1,1 >/tmp/versions.txt \
     && /venv/bin/pip install -qq -c /tmp/versions.txt locust
-COPY loadtest /load
+COPY loadtest /load/loadtest
 WORKDIR /load
 ENV PATH=/venv/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65534:65534
-ENTRYPOINT ["/bin/sh", "-euc", "export WRITE_KEY=$(cat /run/secrets/load/write) READ_KEY=$(cat /run/secrets/load/read) ADMIN_KEY=$(cat /run/secrets/load/admin); exec locust -f locustfile.py \"$@\"", "locust"]
+ENTRYPOINT ["/bin/sh", "-euc", "export WRITE_KEY=$(cat /run/secrets/load/write) READ_KEY=$(cat /run/secrets/load/read) ADMIN_KEY=$(cat /run/secrets/load/admin); exec locust -f loadtest/locustfile.py \"$@\"", "locust"]
 
 # The system without what installs or unpacks packages, and without an unused half of TLS (apt's).
 FROM python AS system

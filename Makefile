@@ -90,25 +90,25 @@ format: .venv/.dev
 	@.venv/bin/ruff format --quiet .
 
 bench: .venv/.dev $(PAGE)
-	@exec .venv/bin/python loadtest/bench.py $(ARGS)
+	@exec .venv/bin/python -m loadtest.bench $(ARGS)
 
 jitter: .venv/.dev
-	@exec .venv/bin/python loadtest/jitter.py $(ARGS)
+	@exec .venv/bin/python -m loadtest.jitter $(ARGS)
 
 chaos: .venv/.dev
-	@exec .venv/bin/python loadtest/chaos.py $(ARGS)
+	@exec .venv/bin/python -m loadtest.chaos $(ARGS)
 
 load: .venv/.dev $(PAGE)
-	@exec .venv/bin/python loadtest/load.py $(ARGS)
+	@exec .venv/bin/python -m loadtest.load $(ARGS)
 
 archive-load: .venv/.dev
-	@exec .venv/bin/python loadtest/archive_load.py $(ARGS)
+	@exec .venv/bin/python -m loadtest.worker.archive_load $(ARGS)
 
 queue-load: .venv/.dev
-	@exec .venv/bin/python loadtest/queue_load.py $(ARGS)
+	@exec .venv/bin/python -m loadtest.worker.queue_load $(ARGS)
 
 fuzz: .venv/.fuzz
-	@exec .venv/bin/python loadtest/fuzz.py $(ARGS)
+	@exec .venv/bin/python -m loadtest.fuzz $(ARGS)
 
 audit: .venv/.dev
 	@exec .venv/bin/python .ci/audit $(ARGS)

@@ -1,4 +1,6 @@
-"""Atheris on every decoder of ours (service/tests/decoders.py), led by which branches it reaches.
+"""Atheris on every decoder of ours (service/tests/support/decoders.py).
+
+Which branches an input reaches leads it to the next.
 
     make fuzz                                     20 s each
     make fuzz ARGS="--seconds 600 body frame"     some of them for longer
@@ -11,15 +13,14 @@ import argparse
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import atheris
 
-ROOT = Path(__file__).parents[1]
+from loadtest.lib.paths import ROOT
+
 KEPT = ROOT / ".fuzz"
-sys.path.append(str(ROOT / "service" / "tests"))
-with atheris.instrument_imports(include=["livetally", "load_socket"]):
-    from decoders import SEEDS, TARGETS
+with atheris.instrument_imports(include=["livetally", "loadtest.load"]):
+    from service.tests.support.decoders import SEEDS, TARGETS
 
 MAX_BYTES = 4_096
 
@@ -37,8 +38,8 @@ def main() -> int:
 
 def _run(name: str, seconds: int) -> int:
     """In a process of its own: libFuzzer ends the one that it runs in."""
-    command = [sys.executable, __file__, "--one", "--seconds", str(seconds), name]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "loadtest.fuzz", "--one", "--seconds", str(seconds), name]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     runs = re.search(r"Done (\d+) runs", ran.stderr)
     if ran.returncode == 0 and runs:
         reached = re.findall(r"cov: (\d+)", ran.stderr)

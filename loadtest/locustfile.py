@@ -11,15 +11,16 @@ Users: `load_users`, `load_older`. `--shape`: `load_shape`. What must hold at th
 import logging
 from typing import Any
 
-from figures import machine
-from load_base import ADMIN_KEY, EVENT_TYPE, READ_KEY, WRITE_KEY, ledger
-from load_gate import Gate, in_time
-from load_older import BlogReader, CollectorUser, ColourUser, RailsUser, Van
-from load_report import save
-from load_shape import SHAPES, Shape, cut_all
-from load_users import Batches, Browser, Dashboard, SingleEvents, Tracker, Viewer
 from locust import events, runners
 from locust.runners import MasterRunner, WorkerRunner
+
+from loadtest.lib.figures import machine
+from loadtest.load.base import ADMIN_KEY, EVENT_TYPE, READ_KEY, WRITE_KEY, ledger
+from loadtest.load.compat import BlogReader, CollectorUser, ColourUser, RailsUser, Van
+from loadtest.load.gate import Gate, in_time
+from loadtest.load.report import save
+from loadtest.load.shape import SHAPES, Shape, cut_all
+from loadtest.load.users import Batches, Browser, Dashboard, SingleEvents, Tracker, Viewer
 
 __all__ = [
     "Batches", "BlogReader", "Browser", "CollectorUser", "ColourUser", "Dashboard", "RailsUser",

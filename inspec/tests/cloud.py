@@ -1,6 +1,5 @@
 """A simulated AWS that can be broken on purpose, one slip after the other, and mended again."""
 
-import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -8,14 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from profiles import ROOT
-
-sys.path.insert(0, str(ROOT / "terraform" / "tests"))
-import moto_server  # before moto itself
-import stack
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+from terraform.tests import moto_server, stack
 
 moto_server.fill()
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from profiles import PROJECT, ROOT
+from inspec.tests.profiles import PROJECT, ROOT
 
 Made = AbstractContextManager[None]
 COMPOSE = ("docker", "compose", "--file", "docker-compose.yml")

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_slips import SLIPS
-from cloud import Cloud
-from profiles import ROOT, auditor, controls, execute, rows_and_columns
-from stack import Missing, Stack, terraform_and_mirror
+
+from inspec.tests.aws_slips import SLIPS
+from inspec.tests.cloud import Cloud
+from inspec.tests.profiles import ROOT, auditor, controls, execute, rows_and_columns
+from terraform.tests.stack import Missing, Stack, terraform_and_mirror
 
 ENVIRONMENT = os.environ.get("ENVIRONMENTS", "prod").split()[0]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compose_slips import COMPOSE, LIVE, SLIPS, configured, run
-from profiles import PROJECT, auditor, controls, execute, rows_and_columns
+
+from inspec.tests.compose_slips import COMPOSE, LIVE, SLIPS, configured, run
+from inspec.tests.profiles import PROJECT, auditor, controls, execute, rows_and_columns
 
 INPUTS = {
     "project": PROJECT,

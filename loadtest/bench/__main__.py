@@ -6,15 +6,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from client import command
-from fanout import delays, frames, idle, most_frames
-from figures import Figures, machine
-from growth import growth
-from ingest import batches, postgres_alone, single_events
-from peers import peers
-from stand import stand
-
-RESULTS = Path(__file__).parent / "results"
+from loadtest.bench.fanout import delays, frames, idle, most_frames
+from loadtest.bench.growth import growth
+from loadtest.bench.ingest import batches, postgres_alone, single_events
+from loadtest.bench.peers import peers
+from loadtest.lib.client import command
+from loadtest.lib.figures import Figures, machine
+from loadtest.lib.paths import RESULTS
+from loadtest.lib.stand import stand
 
 
 def main() -> int:

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from client import HELLO, ID, client, frame
-from figures import Figures
-from stand import Bench, Server, Stand
+from loadtest.lib.client import HELLO, ID, client, frame
+from loadtest.lib.figures import Figures
+from loadtest.lib.stand import Bench, Server, Stand
 
 VIEWERS = 1_000
 IDLE_VIEWERS = 5_000
@@ -95,7 +95,7 @@ def idle(stand: Stand, figures: Figures, seconds: float) -> None:
             c.run(lambda: cpu.append(server.cpu_s), lambda: cpu.append(server.cpu_s))
             used = (cpu[1] - cpu[0]) / seconds * 100
         figures.add(f"CPU of {IDLE_VIEWERS:,} idle viewers, pinged every 5 s", "% of a core", used)
-        with bench.serve("bare.py") as bare:
+        with bench.serve("loadtest.bench.bare") as bare:
             figures.add("memory of a bare aiohttp websocket", "KB", _bare_websocket(bare))
 
 

@@ -7,15 +7,15 @@ import time
 from functools import partial
 
 import psycopg
-from client import post
-from figures import Figures
-from ingest import SUBJECTS as COLOURS
-from ingest import batch_of, event, send
-from stand import Bench, Server, Stand
 
 from livetally.db.database import Database
 from livetally.web import keys
 from livetally.web.keys import Role
+from loadtest.bench.ingest import SUBJECTS as COLOURS
+from loadtest.bench.ingest import batch_of, event, send
+from loadtest.lib.client import post
+from loadtest.lib.figures import Figures
+from loadtest.lib.stand import Bench, Server, Stand
 
 PROJECTS = (1, 10, 100, 1_000)
 SUBJECTS = (10, 100, 1_000, 10_000, 100_000)

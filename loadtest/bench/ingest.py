@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from client import HELLO, ID, client, frame, post
-from figures import Figures
-from stand import Bench, Server, Stand
+
+from loadtest.lib.client import HELLO, ID, client, frame, post
+from loadtest.lib.figures import Figures
+from loadtest.lib.stand import Bench, Server, Stand
 
 CONNECTIONS = 64
 #: Subjects that the events are spread over: a grid of 10 x 10.
@@ -29,7 +30,7 @@ def single_events(stand: Stand, figures: Figures, rounds: int, seconds: float) -
         stand.database() as bench,
         bench.serve() as durable,
         # It has no commit to share, so waiting for company would only slow it down.
-        bench.serve("no_store.py") as no_store,
+        bench.serve("loadtest.bench.no_store") as no_store,
     ):
         request = [post(json.dumps(event(n)).encode(), bench.write_key) for n in range(SUBJECTS)]
         stored = 0

@@ -1,6 +1,6 @@
 """How smooth the page at / is while the counts of 200 messages a second arrive: real Chromium.
 
-    python loadtest/pages.py [--updates 200] [--seconds 10]
+    python -m loadtest.bench.pages [--updates 200] [--seconds 10]
 
 Prints the frames a second, the median and the 95th and 99th percentile of the interval between two
 (of requestAnimationFrame), and the share of its time that the main thread works, which says more
@@ -11,16 +11,14 @@ import argparse
 import asyncio
 import itertools
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
 import aiohttp
 from playwright.async_api import CDPSession, Page
-from stand import Bench, stand
 
-sys.path.append(str(Path(__file__).parents[1] / "service" / "tests"))
-from chromium import launched
+from loadtest.lib.stand import Bench, stand
+from service.tests.support.chromium import launched
 
 # Two topics are watched, and each may send a frame this often: enough for 200 messages a second.
 FRAME_INTERVAL_MS = 8

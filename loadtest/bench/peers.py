@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from client import HELLO, ID, text_frame
-from fanout import FRAME_INTERVAL_MS, SUBJECT, watch
-from figures import Figures
-from stand import HERE, Bench, Server, Stand, free_port
+from loadtest.bench.fanout import FRAME_INTERVAL_MS, SUBJECT, watch
+from loadtest.lib.client import HELLO, ID, text_frame
+from loadtest.lib.figures import Figures
+from loadtest.lib.paths import LOADTEST
+from loadtest.lib.stand import Bench, Server, Stand, free_port
 
-HOME = HERE / "peers"
+HOME = LOADTEST / "peers"
 VIEWERS = (1_000, 5_000)
 EVENTS_A_SECOND = 1_000
 OURS = "Livetally"

@@ -1,8 +1,8 @@
 """Break everything, one thing at a time, under load and before open screens: `make chaos`.
 
-    python loadtest/chaos.py                       every fault, in random order, 3 s each
-    python loadtest/chaos.py --seconds 0.5 --screens 4 --only kill_redis,disorder
-    python loadtest/chaos.py --rounds 5 --seed 7
+    python -m loadtest.chaos                       every fault, in random order, 3 s each
+    python -m loadtest.chaos --seconds 0.5 --screens 4 --only kill_redis,disorder
+    python -m loadtest.chaos --rounds 5 --seed 7
 
 After each fault the load stops, what has no answer is sent again, and then it must hold: nothing
 acknowledged is lost, nothing is counted twice, every screen shows what Postgres holds within 2 s,
@@ -23,14 +23,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import aiohttp
-from chaos_faults import FAULTS, Fault, Impossible
-from chaos_ground import Ground, Screen, ground
-from conftest import query, totals_in
-from faults import Load, until
-from figures import machine
-from stand import HERE
 
 from livetally.web.keys import Role
+from loadtest.chaos.faults import FAULTS, Fault, Impossible
+from loadtest.chaos.ground import Ground, Screen, ground
+from loadtest.lib.figures import machine
+from service.tests.support.faults import Load, until
+from service.tests.support.postgres import query, totals_in
 
 EXACT_S = 2.0
 #: A process may have grown by this since the start: the heap keeps what thousands of viewers took.
@@ -233,5 +232,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.path.append(str(HERE))
     sys.exit(main())

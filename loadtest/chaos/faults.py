@@ -14,9 +14,10 @@ from pathlib import Path
 
 import psutil
 import psycopg
-from chaos_ground import Child, Ground, faketime
-from faults import paused, until
 from redis import Redis
+
+from loadtest.chaos.ground import Child, Ground, faketime
+from service.tests.support.faults import paused, until
 
 #: Connections that never say what they want.
 LORISES = 2_000

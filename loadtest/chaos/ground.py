@@ -17,15 +17,13 @@ from pathlib import Path
 
 import aiohttp
 import psutil
-from stand import HERE, free_port
-
-sys.path.append(str(HERE.parent / "service" / "tests"))
-from conftest import make_keys
-from faults import Relay, Viewer, until
 
 from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres, LocalRedis
 from livetally.web.keys import Role
+from loadtest.lib.stand import free_port
+from service.tests.support.faults import Relay, Viewer, until
+from service.tests.support.postgres import make_keys
 
 DATABASE = "chaos"
 #: The disk of the Postgres whose disk gets full.

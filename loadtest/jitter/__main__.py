@@ -22,16 +22,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from figures import machine
-from jitter_report import HEADER, markdown, plot, row, summary
-from jitter_run import MODES, Plan, measure
-
 from livetally.db.database import Database, migrate
 from livetally.dev.servers import PORTS, LocalPostgres, LocalRedis
 from livetally.web import keys
 from livetally.web.keys import Role
+from loadtest.jitter.report import HEADER, markdown, plot, row, summary
+from loadtest.jitter.run import MODES, Plan, measure
+from loadtest.lib.figures import machine
+from loadtest.lib.paths import RESULTS
 
-RESULTS = Path(__file__).parent / "results"
 READY_TIMEOUT_S = 60
 
 

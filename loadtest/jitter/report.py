@@ -5,7 +5,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import Any
 
-from jitter_run import MODES, Run
+from loadtest.jitter.run import MODES, Run
 
 #: The best that was published at 100 %, with 10,000 viewers on a larger machine.
 REQUIRED_P95_S = 1.97
@@ -150,7 +150,7 @@ def markdown(runs: list[dict[str, Any]], at: str, machine: str) -> str:
     """All runs, as a page."""
     first = runs[0]
     head = (
-        f"The last run of `python loadtest/jitter.py`, {at}: {machine}.\n\n"
+        f"The last run of `make jitter`, {at}: {machine}.\n\n"
         f"{first['viewers']:,} viewers of a feed, {first['messages']} messages at"
         f" {first['rate']:g} a second; every connection is cut without a closing handshake about"
         f" every {first['cut_every_s']:g} s, for about {first['offline_s']:g} s. Delivery time is"

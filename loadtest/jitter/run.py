@@ -15,7 +15,9 @@ import aiohttp
 import msgspec
 import psutil
 import psycopg
-from jitter_viewers import Account, Task
+
+from loadtest.jitter.viewers import Account, Task
+from loadtest.lib.paths import ROOT
 
 FEED = "jitter"
 MODES = {
@@ -153,12 +155,17 @@ async def crowd(plan: Plan, ports: list[int], read_key: str, folder: Path) -> As
                 seed=plan.seed + number,
                 account=str(accounts[-1]),
             )
-            program = Path(__file__).with_name("jitter_viewers.py")
             processes.append(
                 await asyncio.create_subprocess_exec(
-                    *(sys.executable, str(program), msgspec.json.encode(task).decode()),
+                    *(
+                        sys.executable,
+                        "-m",
+                        "loadtest.jitter.viewers",
+                        msgspec.json.encode(task).decode(),
+                    ),
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
+                    cwd=ROOT,
                 )
             )
         yield Crowd(processes, accounts)

@@ -26,7 +26,7 @@ def command(folder: Path) -> list[str]:
         built = subprocess.run([compiler, "-O2", "-o", program, HERE / "client.c"], check=False)
         if built.returncode == 0:
             return [str(program)]
-    return [sys.executable, str(HERE / "slow_client.py")]
+    return [sys.executable, "-m", "loadtest.lib.slow_client"]
 
 
 class Client:

@@ -21,8 +21,8 @@ from livetally.db.database import Database, migrate
 from livetally.dev.servers import LocalPostgres, LocalRedis
 from livetally.web import keys
 from livetally.web.keys import Role
+from loadtest.lib.paths import ROOT
 
-HERE = Path(__file__).parent
 TEMPLATE = "template_livetally"
 
 
@@ -37,7 +37,7 @@ class Server:
         self.port = int(environ["LIVETALLY_PORT"])
         self._log = log
         with log.open("ab") as file:
-            self._process = subprocess.Popen(command, env=environ, stderr=file, cwd=HERE)
+            self._process = subprocess.Popen(command, env=environ, stderr=file, cwd=ROOT)
         self.process = psutil.Process(self._process.pid)
 
     def wait_ready(self, timeout_s: float = 60) -> None:
@@ -128,14 +128,14 @@ class Bench:
         self.redis_url = redis_url
 
     @contextlib.contextmanager
-    def serve(self, script: str = "", workers: int = 1, **settings: object) -> Iterator[Server]:
-        """`livetally serve` as a process, or a script here that serves in its place.
+    def serve(self, module: str = "", workers: int = 1, **settings: object) -> Iterator[Server]:
+        """`livetally serve` as a process, or a module that serves in its place.
 
         `settings` are LIVETALLY_* in small letters.
         """
         command = ["-m", "livetally", "serve", "--workers", str(workers)]
-        if script:
-            command = [str(HERE / script)]
+        if module:
+            command = ["-m", module]
         environ = {
             **{k: os.environ[k] for k in ("PATH", "HOME", "PYTHONPATH") if k in os.environ},
             "LIVETALLY_DATABASE_URL": self.database_url,
@@ -143,7 +143,7 @@ class Bench:
             "LIVETALLY_PORT": str(free_port()),
             "LIVETALLY_DRAIN_S": "0",
             "LIVETALLY_LOG_LEVEL": "warning",
-            "LIVETALLY_PAGES_DIR": str(HERE.parent / "frontend" / "dist"),
+            "LIVETALLY_PAGES_DIR": str(ROOT / "frontend" / "dist"),
             **{f"LIVETALLY_{name.upper()}": str(value) for name, value in settings.items()},
         }
         server = Server([sys.executable, *command], environ, self.folder / "serve.log")

@@ -1,8 +1,8 @@
 """Locust against a Livetally of its own, or one that runs: `make load`.
 
-    python loadtest/load.py --shape ramp --users 400
-    python loadtest/load.py --host http://127.0.0.1:8080 --users 50   keys: `. .livetally/env`
-    python loadtest/load.py Viewer SingleEvents                       these users only
+    python -m loadtest.load --shape ramp --users 400
+    python -m loadtest.load --host http://127.0.0.1:8080 --users 50   keys: `. .livetally/env`
+    python -m loadtest.load Viewer SingleEvents                       these users only
 
 What isn't named here is handed to Locust (see locustfile.py). Exits 1 if the gate is shut.
 """
@@ -14,7 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from stand import HERE, free_port, stand
+from loadtest.lib.paths import LOADTEST, RESULTS, ROOT
+from loadtest.lib.stand import free_port, stand
 
 
 def main() -> int:
@@ -24,7 +25,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1, help="processes of the load")
     parser.add_argument("--users", type=int, default=200)
     parser.add_argument("--stop-timeout", default="10")
-    parser.add_argument("--results", default=str(HERE / "results"))
+    parser.add_argument("--results", default=str(RESULTS))
     options, rest = parser.parse_known_args()
     arguments = [
         "--headless", "--users", str(options.users), "--stop-timeout", options.stop_timeout,
@@ -53,8 +54,17 @@ def main() -> int:
 
 
 def _locust(host: str, keys: dict[str, str], arguments: list[str]) -> int:
-    command = [sys.executable, "-m", "locust", "-f", str(HERE / "locustfile.py"), "--host", host]
-    return subprocess.run([*command, *arguments], env=os.environ | keys, check=False).returncode
+    command = [
+        sys.executable,
+        "-m",
+        "locust",
+        "-f",
+        str(LOADTEST / "locustfile.py"),
+        "--host",
+        host,
+    ]
+    environ = os.environ | keys
+    return subprocess.run([*command, *arguments], env=environ, cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":

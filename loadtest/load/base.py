@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import gevent
-from load_ledger import Ledger
-from load_socket import Closed, WebSocket
 from locust import FastHttpUser, task
 from locust.exception import StopUser
+
+from loadtest.load.ledger import Ledger
+from loadtest.load.socket import Closed, WebSocket
 
 #: This process's books. Locust makes users itself, so there is no other way to hand it to them.
 ledger = Ledger()

@@ -5,8 +5,8 @@ import random
 import time
 from typing import Any
 
-from load_base import PROJECT, READ_KEY, WRITE_KEY, Paced, books, dump, ledger, one_counted
-from load_socket import Closed
+from loadtest.load.base import PROJECT, READ_KEY, WRITE_KEY, Paced, books, dump, ledger, one_counted
+from loadtest.load.socket import Closed
 
 JSON = {"content-type": "application/json"}
 COLOURS = ("red", "blue", "green")

@@ -10,8 +10,9 @@ from collections import Counter
 from typing import Any
 
 import requests
-from load_ledger import Ledger, percentile
-from load_socket import WebSocket
+
+from loadtest.load.ledger import Ledger, percentile
+from loadtest.load.socket import WebSocket
 
 PATIENCE_S = 30
 #: A feed that owes events and says nothing for so long doesn't have them.

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from load_ledger import Ledger, percentile
+from loadtest.load.ledger import Ledger, percentile
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 #: What the kinds mean, in the order in which they are shown.

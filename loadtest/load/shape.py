@@ -10,10 +10,11 @@ import time
 from typing import Any
 
 import gevent
-from load_base import ledger
-from load_ledger import percentile
 from locust import LoadTestShape
 from locust.runners import MasterRunner
+
+from loadtest.load.base import ledger
+from loadtest.load.ledger import percentile
 
 SHAPES = ("steady", "ramp", "spike", "storm")
 #: The first seconds of a step are those in which users start.

@@ -6,18 +6,10 @@ import time
 from typing import Any
 
 import gevent
-from load_base import (
-    EVENT_TYPE,
-    READ_KEY,
-    WRITE_KEY,
-    Paced,
-    books,
-    dump,
-    event,
-    ledger,
-)
-from load_socket import Closed, WebSocket
 from locust.exception import StopUser
+
+from loadtest.load.base import EVENT_TYPE, READ_KEY, WRITE_KEY, Paced, books, dump, event, ledger
+from loadtest.load.socket import Closed, WebSocket
 
 HEADERS = {"x-api-key": WRITE_KEY, "content-type": "application/json"}
 #: One event in so many is timed by viewers.

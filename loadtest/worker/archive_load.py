@@ -19,12 +19,12 @@ from pathlib import Path
 
 import duckdb
 import psycopg
-from figures import keep, machine
-from stand import Bench, Stand, Wrong, stand
-from worker import Workers, working
 
 from livetally.ingest.events import parse
 from livetally.ingest.store import Store
+from loadtest.lib.figures import keep, machine
+from loadtest.lib.stand import Bench, Stand, Wrong, stand
+from loadtest.worker.workers import Workers, working
 
 COLUMNS = "id, type, subject, session, occurred_at, received_at, slot, seq, properties"
 BATCH = 1_000

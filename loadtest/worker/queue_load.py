@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from archive_load import compare, until_archived
 from botocore.config import Config
-from figures import keep, machine
-from stand import Bench, Wrong, free_port, stand
-from worker import Workers, working
 
 from livetally.dev.aws import LocalAws
+from loadtest.lib.figures import keep, machine
+from loadtest.lib.stand import Bench, Wrong, free_port, stand
+from loadtest.worker.archive_load import compare, until_archived
+from loadtest.worker.workers import Workers, working
 
 PROJECT = "bench"
 BUCKET = "livetally"

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
-from stand import Bench, Wrong
+
+from loadtest.lib.stand import Bench, Wrong
 
 _COMMAND = [sys.executable, "-m", "livetally", "worker"]
 

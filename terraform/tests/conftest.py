@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stack import ROOT, Background, Missing, Moto, Stack, terraform_and_mirror
+
+from terraform.tests.stack import (
+    AURORA,
+    ROOT,
+    Background,
+    Missing,
+    Moto,
+    Stack,
+    terraform_and_mirror,
+)
 
 #: Where `make terraform-test` has installed it, with pins of its own.
 CHECKOV = Path(os.environ.get("CHECKOV", ROOT.parent / ".venv" / "checkov" / "bin" / "checkov"))
-
-#: What makes Postgres Aurora's.
-AURORA = {
-    "engine": "aurora",
-    "multi_az": True,
-    "backup_days": 7,
-    "aurora_capacity": {"min": 1, "max": 8},
-}
 
 ENVIRONMENTS = os.environ.get("ENVIRONMENTS", "dev").split()
 

@@ -15,7 +15,8 @@ os.environ.setdefault("MOTO_ACM_VALIDATION_WAIT", "0")
 os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
 
 from moto.server import main
-from moto_gaps import (
+
+from terraform.tests.moto_gaps import (
     athena,
     autoscaling,
     budgets,

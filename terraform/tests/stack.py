@@ -18,7 +18,16 @@ import boto3
 from python_terraform import IsFlagged, Terraform
 
 ROOT = Path(__file__).parents[1]
-HERE = Path(__file__).parent
+
+MOTO_SERVER = "terraform.tests.moto_server"
+
+#: What makes Postgres Aurora's.
+AURORA = {
+    "engine": "aurora",
+    "multi_az": True,
+    "backup_days": 7,
+    "aurora_capacity": {"min": 1, "max": 8},
+}
 
 #: Where people and images keep providers for machines without the internet.
 MIRRORS = (
@@ -107,7 +116,8 @@ class Moto:
     def __enter__(self) -> "Moto":
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, HERE / "moto_server.py", "-H", "127.0.0.1", "-p", str(self._port)],
+                [sys.executable, "-m", MOTO_SERVER, "-H", "127.0.0.1", "-p", str(self._port)],
+                cwd=ROOT.parent,
                 env={**os.environ, "MOTO_CALLS": str(self._calls)},
                 stdout=log,
                 stderr=log,

@@ -12,7 +12,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from stack import Stack
+
+from terraform.tests.stack import Stack
 
 #: Where IAM's action has another name than the call.
 NAMED = {

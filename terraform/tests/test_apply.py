@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from stack import Stack, changes
+
+from terraform.tests.stack import Stack, changes
 
 #: What a second plan may show although nothing was changed: (type, attribute) and why moto differs.
 MOTOS_OWN: dict[tuple[str, str], str] = {}

@@ -2,8 +2,7 @@
 
 import json
 
-from conftest import AURORA
-from stack import Background, Stack, changes
+from terraform.tests.stack import AURORA, Background, Stack, changes
 
 
 def test_aurora_instead_of_rds(aurora: tuple[Stack, Background]) -> None:

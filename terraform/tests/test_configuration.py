@@ -4,7 +4,8 @@
 """
 
 from python_terraform import IsFlagged
-from stack import Background, Stack
+
+from terraform.tests.stack import Background, Stack
 
 
 def test_it_is_formatted(plain_stack: Stack) -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from stack import Stack
+
+from terraform.tests.stack import Stack
 
 
 def test_destroy_leaves_nothing(applied: Stack) -> None:

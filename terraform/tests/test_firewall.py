@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stack import Stack
+from terraform.tests.stack import Stack
 
 
 def test_who_asks_too_often_is_known_by_his_own_address(applied: Stack) -> None:

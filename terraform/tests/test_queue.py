@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from stack import Stack
 from test_apply import only_tls
+
+from terraform.tests.stack import Stack
 
 
 def test_who_may_send_to_the_queue(applied: Stack) -> None:

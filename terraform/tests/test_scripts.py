@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stack import BACKEND_OVERRIDE, ROOT, Stack
 from test_access import refused
 from test_apply import container
+
+from terraform.tests.stack import BACKEND_OVERRIDE, ROOT, Stack
 
 DOCKER = """#!/usr/bin/env bash
 MANIFEST=application/vnd.docker.distribution.manifest.v2+json

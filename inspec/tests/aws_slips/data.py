@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cloud import Cloud, Made, Slip, kept, told
+from inspec.tests.cloud import Cloud, Made, Slip, kept, told
 
 
 def database(cloud: Cloud) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cloud import Cloud, Made, Slip, kept, told
+from inspec.tests.cloud import Cloud, Made, Slip, kept, told
 
 
 def listening(cloud: Cloud, name: str) -> dict[str, Any]:

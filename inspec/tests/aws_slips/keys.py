@@ -2,7 +2,7 @@
 
 import json
 
-from cloud import Cloud, Made, Slip, between, told
+from inspec.tests.cloud import Cloud, Made, Slip, between, told
 
 
 def key_of_strangers(cloud: Cloud) -> Made:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cloud import Cloud, Made, Slip, between, kept, told
+from inspec.tests.cloud import Cloud, Made, Slip, between, kept, told
 
 
 def nobody_hears(cloud: Cloud) -> Made:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cloud import Cloud, Made, Slip, between, kept, told
+from inspec.tests.cloud import Cloud, Made, Slip, between, kept, told
 
 WORLD = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
 

@@ -2,7 +2,7 @@
 
 import json
 
-from cloud import Cloud, Made, Slip, told
+from inspec.tests.cloud import Cloud, Made, Slip, told
 
 
 def attribute(cloud: Cloud, queue: str, name: str, wrong: str) -> Made:

@@ -2,7 +2,7 @@
 
 import json
 
-from cloud import Cloud, Made, Slip, between, told
+from inspec.tests.cloud import Cloud, Made, Slip, between, told
 
 
 def trust(cloud: Cloud, role: str, was: str, becomes: str) -> Made:

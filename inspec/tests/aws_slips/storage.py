@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cloud import Cloud, Made, Slip, between, told
+from inspec.tests.cloud import Cloud, Made, Slip, between, told
 
 STRANGER = {"AWS": "arn:aws:iam::999999999999:root"}
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import IMAGE, ROOT, Load, Stack, compose, in_thread, run, until
 
 from livetally import __version__
+from service.deploy.tests.stack import IMAGE, ROOT, Load, Stack, compose, in_thread, run, until
 
 MAX_IMAGE_BYTES = 190_000_000
 RUNBOOK = ROOT / "service" / "deploy" / "README.md"

@@ -5,8 +5,7 @@ from typing import Any, get_args
 import msgspec
 
 from .. import __version__
-from ..live import subscriptions
-from ..live import websocket
+from ..live import subscriptions, websocket
 from ..schema import live as messages
 from .openapi import REF
 

@@ -6,9 +6,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aws import Account, working
-from chromium import Tab
-from conftest import Service, make_key
 from playwright.async_api import expect
 from test_browser import (
     AWAY,
@@ -25,6 +22,10 @@ from test_browser import (
 )
 
 from livetally.web.keys import Role
+from service.tests.support.aws import Account, working
+from service.tests.support.chromium import Tab
+from service.tests.support.postgres import make_key
+from service.tests.support.server import Service
 
 # A key that the API refuses first ends a connection that is only being made.
 LEFT = "closed before the connection is established"

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from chromium import TYPES, Shown, Tab, find_chromium, launched, stored
-from conftest import Process, Service, make_keys, query
-from faults import check_counts, until
 from playwright.async_api import Browser, ViewportSize, expect
 
 from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres
 from livetally.web.keys import Role
+from service.tests.support.chromium import TYPES, Shown, Tab, find_chromium, launched, stored
+from service.tests.support.faults import check_counts, until
+from service.tests.support.paths import FRONTEND
+from service.tests.support.postgres import make_keys, query
+from service.tests.support.process import Process
+from service.tests.support.server import Service
 
-FRONTEND = Path(__file__).parents[2] / "frontend"
 PAGE = FRONTEND / "dist"
 AXE = FRONTEND / "node_modules" / "axe-core" / "axe.min.js"
 

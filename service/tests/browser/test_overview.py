@@ -10,9 +10,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from chromium import Tab
-from conftest import query, totals_in
-from faults import until
 from playwright.async_api import Route, expect
 from test_browser import (
     AWAY,
@@ -28,6 +25,9 @@ from test_browser import (
 )
 
 from livetally.web.keys import Role
+from service.tests.support.chromium import Tab
+from service.tests.support.faults import until
+from service.tests.support.postgres import query, totals_in
 
 ROWS = """(id) => [...document.querySelectorAll(`#${id} tbody tr`)].map(
   (row) => [...row.cells].map((cell) => cell.textContent))"""

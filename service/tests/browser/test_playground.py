@@ -5,8 +5,6 @@ import re
 from typing import Any
 
 import pytest
-from conftest import query
-from faults import check_counts, until
 from playwright.async_api import expect
 from test_browser import (
     AWAY,
@@ -20,6 +18,8 @@ from test_browser import (
 )
 
 from livetally.web.keys import Role
+from service.tests.support.faults import check_counts, until
+from service.tests.support.postgres import query
 
 HELD = """() => {
   const send = window.fetch;

@@ -1,17 +1,15 @@
-"""loadtest/bench.py made short: its parts measure, and give no figures of what was lost."""
+"""`make bench` made short: its parts measure, and give no figures of what was lost."""
 
 import json
-import sys
 from pathlib import Path
 
 import psycopg
 import pytest
 
-sys.path.append(str(Path(__file__).parents[2] / "loadtest"))
-import growth
-from figures import Figures
-from ingest import batch_of, send, single_events
-from stand import Wrong, stand
+from loadtest.bench import growth
+from loadtest.bench.ingest import batch_of, send, single_events
+from loadtest.lib.figures import Figures
+from loadtest.lib.stand import Wrong, stand
 
 pytestmark = pytest.mark.load
 

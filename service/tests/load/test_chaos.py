@@ -1,4 +1,4 @@
-"""loadtest/chaos.py made short: it heals after some faults, and a broken promise is found."""
+"""`make chaos` made short: it heals after some faults, and a broken promise is found."""
 
 import asyncio
 import subprocess
@@ -7,16 +7,14 @@ from pathlib import Path
 
 import psycopg
 
-sys.path.append(str(Path(__file__).parents[2] / "loadtest"))
-from chaos import Chaos
-from chaos_ground import Ground, ground
-from stand import HERE
+from loadtest.chaos.__main__ import Chaos
+from loadtest.chaos.ground import Ground, ground
 
 
 def test_it_heals() -> None:
     """Four faults, a third of a second each; the command's own checks decide."""
     command = [
-        *(sys.executable, str(HERE / "chaos.py"), "--seconds", "0.3", "--screens", "3"),
+        *(sys.executable, "-m", "loadtest.chaos", "--seconds", "0.3", "--screens", "3"),
         *("--only", "kill_a_server,terminate_backends,disorder,kill_redis"),
     ]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)

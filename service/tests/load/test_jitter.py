@@ -1,20 +1,18 @@
-"""loadtest/jitter.py made small: viewers miss nothing while they, and servers, come and go."""
+"""`make jitter` made small: viewers miss nothing while they, and servers, come and go."""
 
 import asyncio
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Process, make_keys
 
 from livetally.web.keys import Role
-
-sys.path.append(str(Path(__file__).parents[2] / "loadtest"))
-from jitter import free_port
-from jitter_report import summary
-from jitter_run import Plan, measure
+from loadtest.jitter.__main__ import free_port
+from loadtest.jitter.report import summary
+from loadtest.jitter.run import Plan, measure
+from service.tests.support.postgres import make_keys
+from service.tests.support.process import Process
 
 PLAN = Plan(viewers=40, messages=30, rate=10, cut_every_s=1, offline_s=0.2, processes=1)
 

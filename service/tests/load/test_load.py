@@ -1,4 +1,4 @@
-"""loadtest/load.py made short: the gate opens when all is counted, and is shut when it isn't."""
+"""`make load` made short: the gate opens when all is counted, and is shut when it isn't."""
 
 import json
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import Process, make_keys
 from test_limits import limited_key
 
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_keys
+from service.tests.support.process import Process
 
 pytestmark = pytest.mark.load
 
-LOADTEST = Path(__file__).parents[2] / "loadtest"
 #: A busy machine is slow, and that is no fault here.
 PATIENT = ("--p95-ms", "60000", "--p99-ms", "60000")
 
@@ -26,7 +26,7 @@ def load(url: str, keys: dict[Role, str], folder: Path, *arguments: str) -> tupl
     environ = os.environ | {f"{role.name}_KEY": key for role, key in keys.items()}
     ran = subprocess.run(
         [
-            *(sys.executable, str(LOADTEST / "load.py"), "--host", url, "--results", str(folder)),
+            *(sys.executable, "-m", "loadtest.load", "--host", url, "--results", str(folder)),
             *arguments,
         ],
         env=environ | {"PROJECT": "demo"},

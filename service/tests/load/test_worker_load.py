@@ -1,4 +1,4 @@
-"""loadtest/queue_load.py and archive_load.py made short: all is equal in spite of kills, and a
+"""`make queue-load` and `make archive-load` made short: all is equal in spite of kills, and a
 difference is found."""
 
 import json
@@ -8,19 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archived import files, fill
 from test_archive import archive_all, worker
 
-sys.path.append(str(Path(__file__).parents[2] / "loadtest"))
-from archive_load import compare
-from stand import HERE, Bench, Wrong
+from loadtest.lib.stand import Bench, Wrong
+from loadtest.worker.archive_load import compare
+from service.tests.support.archives import files, fill
 
 pytestmark = pytest.mark.load
 
 
 def figures(results: Path, script: str, name: str, *arguments: str) -> dict[str, Any]:
     """What a run came to, as it is kept."""
-    command = [sys.executable, str(HERE / script), *arguments, "--results", str(results)]
+    command = [
+        sys.executable,
+        "-m",
+        f"loadtest.worker.{script}",
+        *arguments,
+        "--results",
+        str(results),
+    ]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert (results / f"{name}.md").read_text() in ran.stdout
@@ -31,7 +37,7 @@ def figures(results: Path, script: str, name: str, *arguments: str) -> dict[str,
 def test_what_comes_by_the_queue(tmp_path: Path) -> None:
     """Messages and objects, doubled, with bad ones among them; the command's own checks decide."""
     sizes = ("--events", "4000", "--kills", "1", "--receives", "3")
-    found = figures(tmp_path, "queue_load.py", "queue", *sizes)
+    found = figures(tmp_path, "queue_load", "queue", *sizes)
     assert found["distinct events, each counted once, and once in the archive"] == 4000
     assert found["bad messages, each a dead letter"] == 20
     assert found["kills (-9)"] == 1
@@ -39,7 +45,7 @@ def test_what_comes_by_the_queue(tmp_path: Path) -> None:
 
 def test_what_is_archived(tmp_path: Path) -> None:
     """Archived through a kill, and restored; the command's own checks decide."""
-    found = figures(tmp_path, "archive_load.py", "archive", "--events", "4000", "--kills", "1")
+    found = figures(tmp_path, "archive_load", "archive", "--events", "4000", "--kills", "1")
     assert found["kills (-9)"] == 1
 
 

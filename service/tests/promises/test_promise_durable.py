@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
-from conftest import Process, make_keys
-from faults import Load
-
 from livetally.web.keys import Role
+from service.tests.support.faults import Load
+from service.tests.support.postgres import make_keys
+from service.tests.support.process import Process
 
 ROUNDS = 14
 

@@ -13,14 +13,24 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import Process, make_keys, totals_in
-from faults import Load, Relay, Viewer, all_show, paused, ready, until, until_ready_is
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from livetally.dev.servers import LocalRedis
 from livetally.live.topics.counters import Totals
 from livetally.web.keys import Role
+from service.tests.support.faults import (
+    Load,
+    Relay,
+    Viewer,
+    all_show,
+    paused,
+    ready,
+    until,
+    until_ready_is,
+)
+from service.tests.support.postgres import make_keys, totals_in
+from service.tests.support.process import Process
 
 BOUND_S = 2
 
@@ -326,7 +336,7 @@ def test_any_order_of_messages_and_reads_ends_equal(
     """Whatever messages are lost, doubled or late, and however old an answer of Postgres is when it
     comes, a viewer ends with the subjects and totals of a plain count."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("livetally.totals.MAX_SUBJECTS", limit)
+        patch.setattr("livetally.live.topics.counters.MAX_SUBJECTS", limit)
         process = OneProcess(subjects, limit)
         for name, *values in steps:
             getattr(process, name)(*values)

@@ -9,13 +9,23 @@ from datetime import UTC, date, datetime, timedelta
 import aiohttp
 import psycopg
 import pytest
-from conftest import Process, Service, make_keys, query, serving, totals_in
-from faults import SUBJECTS, Load, Viewer, all_show, check_counts, lock_waits, until
 
 from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres
 from livetally.ingest.store import SLOT_LOCKS
 from livetally.web.keys import Role
+from service.tests.support.faults import (
+    SUBJECTS,
+    Load,
+    Viewer,
+    all_show,
+    check_counts,
+    lock_waits,
+    until,
+)
+from service.tests.support.postgres import make_keys, query, totals_in
+from service.tests.support.process import Process
+from service.tests.support.server import Service, serving
 
 BOUND_S = 2
 

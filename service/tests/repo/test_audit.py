@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-ROOT = Path(__file__).parents[2]
+from service.tests.support.paths import ROOT
+
 LOCK = f"yarl==1.0.0 \\\n    --hash=sha256:{64 * '0'}\n"
 HOLE = {
     "id": "GHSA-0000-0000-0000",

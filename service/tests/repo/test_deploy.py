@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Service
 from prometheus_client.parser import text_string_to_metric_families
 
 from livetally.base.config import Config, variables
 from livetally.worker.app import create_worker
+from service.tests.support.paths import ROOT
+from service.tests.support.server import Service
 
-ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "service" / "deploy"
 ALERTS = DEPLOY / "alerts.yml"
 DASHBOARD = DEPLOY / "grafana" / "dashboards" / "livetally.json"
@@ -118,7 +118,7 @@ async def test_the_worker_exports_the_same(
 
 def test_labels_are_those_of_the_code() -> None:
     """What rules and panels group and filter by are labels that the metric has."""
-    source = (ROOT / "service" / "livetally" / "metrics.py").read_text("utf-8")
+    source = (ROOT / "service" / "livetally" / "ops" / "metrics.py").read_text("utf-8")
     declared = re.findall(
         r"(?:Counter|Gauge|Histogram)\(\s*\"(\w+)\",\s*\"[^\"]*\",\s*(?:\[([^\]]*)\])?", source
     )

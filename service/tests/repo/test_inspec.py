@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from livetally.db import sql
+from service.tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 PROFILES = ("aws", "compose")
 #: By profile, what ids begin with: the modules' own words.
 COMPONENTS = {
@@ -157,17 +157,19 @@ def test_every_control_has_its_slip(profile: str) -> None:
 
 def test_slips_have_a_cloud_to_be_made_in() -> None:
     """The simulated AWS of inspec/tests starts, answers, and has all slips. (It changes moto.)"""
-    code = "import aws_slips, cloud\nwith cloud.Cloud() as here: print(here.another_key())"
-    tests = ROOT / "inspec" / "tests"
+    code = (
+        "from inspec.tests import aws_slips, cloud\n"
+        "with cloud.Cloud() as here: print(here.another_key())"
+    )
     command = [sys.executable, "-c", code]
-    ran = subprocess.run(command, cwd=tests, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.stdout.startswith("arn:aws:kms:"), ran.stderr
 
 
-def test_slips_are_of_what_the_files_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slips_are_of_what_the_files_say() -> None:
     """What is changed in nginx.conf is there, once, and what in docker-compose.yml is a service."""
-    monkeypatch.syspath_prepend(ROOT / "inspec" / "tests")
-    slips = importlib.import_module("compose_slips")
+    from inspec.tests import compose_slips as slips  # reads docker-compose.yml when imported
+
     conf = (ROOT / "service" / "deploy" / "nginx.conf").read_text("utf-8")
     for was, becomes in slips.PROXY.values():
         assert conf.count(was) == 1, was

@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-from conftest import Process, make_keys, unreachable
 
 from livetally.dev.servers import LocalPostgres
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_keys, unreachable
+from service.tests.support.process import Process
 
 GUESSED = "lt_write_somebodys-guess-4711"
 SESSION = "session-of-a-visitor-4711"

@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from conftest import make_keys, serving
 from yarl import URL
 
 from livetally.archive.export import Row
 from livetally.archive.formats import write_csv
-from livetally.server import process
-
-ROOT = Path(__file__).parents[2]
+from livetally.server import process as server_process
+from service.tests.support.paths import ROOT
+from service.tests.support.postgres import make_keys
+from service.tests.support.server import serving
 
 
 def test_every_control_names_tests_that_exist() -> None:
@@ -25,7 +25,7 @@ def test_every_control_names_tests_that_exist() -> None:
     rows = text.partition("| control |")[2].splitlines()[2:]
     rows = [row for row in rows if row.startswith("|")]
     assert len(rows) > 10
-    tests = "\n".join(file.read_text("utf-8") for file in (ROOT / "service/tests").glob("*.py"))
+    tests = "\n".join(file.read_text("utf-8") for file in (ROOT / "service/tests").rglob("*.py"))
     for row in rows:
         named = re.findall(r"`(test_\w+)`", row)
         assert named, row
@@ -84,7 +84,7 @@ async def test_a_connection_without_a_whole_head_is_closed(
 ) -> None:
     """One that says nothing, half a head, or nothing after an answer, also if a byte comes now and
     then: closed when its time is over. A viewer's may be silent for longer."""
-    monkeypatch.setattr(serve, "KEEPALIVE_S", 0.5)
+    monkeypatch.setattr(server_process, "KEEPALIVE_S", 0.5)
     keys = await make_keys(database_url)
     async with serving(database_url, redis_url, keys) as service, service.live() as viewer:
         reader, writer = await asyncio.open_connection("127.0.0.1", URL(service.url).port)

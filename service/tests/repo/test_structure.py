@@ -208,7 +208,9 @@ def _tree(error: type[errors.LivetallyError]) -> list[type[errors.LivetallyError
 
 def test_every_error_has_its_code_status_and_message() -> None:
     """A refusal's message is its class's docstring; no two of them share a code."""
-    known = [each for each in _tree(errors.LivetallyError) if each.__module__ == "livetally.errors"]
+    known = [
+        each for each in _tree(errors.LivetallyError) if each.__module__ == "livetally.base.errors"
+    ]
     for error in known:
         assert error().message.endswith(".") or ":" in error().message, error
         assert 400 <= error.status <= 503, error

@@ -15,8 +15,9 @@ import pytest
 from livetally.archive.schema import GLUE_COLUMNS, PARTITION_KEYS, projection
 from livetally.base.config import PREFIX, variables
 from livetally.ops.emf import UNITS
+from service.tests.support.paths import ROOT
 
-TERRAFORM = Path(__file__).parents[2] / "terraform"
+TERRAFORM = ROOT / "terraform"
 SERVICE = (TERRAFORM / "modules" / "service" / "autoscaling.tf").read_text("utf-8")
 MONITORING = "".join(
     file.read_text("utf-8") for file in sorted((TERRAFORM / "modules" / "monitoring").glob("*.tf"))
@@ -99,7 +100,7 @@ def test_without_terraform_its_tests_say_what_is_missing(tmp_path: Path) -> None
     run = subprocess.run(
         [sys.executable, "-m", "pytest", TERRAFORM / "tests", "-p", "no:cacheprovider"],
         env={**os.environ, "TERRAFORM": "no-such-program", "CHECKOV": str(tmp_path / "none")},
-        cwd=TERRAFORM.parent,
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )

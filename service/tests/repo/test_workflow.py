@@ -1,13 +1,13 @@
 """The workflow that plans on pull requests and deploys tags, held against the roles it takes."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from service.tests.support.paths import ROOT
+
 #: (YAML takes `on` for true.)
 WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "terraform.yml").read_text("utf-8"))
 ACCESS = (ROOT / "terraform" / "modules" / "access" / "main.tf").read_text("utf-8")

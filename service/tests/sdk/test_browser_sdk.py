@@ -8,22 +8,23 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from chromium import find_chromium, launched
-from conftest import Process, Service, make_key, make_keys, query, unreachable
-from faults import until
 from playwright.async_api import Browser, BrowserContext, Page, expect
 from playwright.async_api import Error as PlaywrightError
 
 from livetally.dev.servers import LocalPostgres
 from livetally.server.process import listen
 from livetally.web.keys import Role
+from service.tests.support.chromium import find_chromium, launched
+from service.tests.support.faults import until
+from service.tests.support.paths import FRONTEND
+from service.tests.support.postgres import make_key, make_keys, query, unreachable
+from service.tests.support.process import Process
+from service.tests.support.server import Service
 
-FRONTEND = Path(__file__).parents[2] / "frontend"
 DIST = FRONTEND / "dist"
 AXE = FRONTEND / "node_modules" / "axe-core" / "axe.min.js"
 

@@ -11,8 +11,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from conftest import Process, Service, make_keys, query, totals_in, unreachable
-from faults import until
 
 from livetally.client import (
     AsyncClient,
@@ -37,6 +35,10 @@ from livetally.client import (
 )
 from livetally.dev.servers import LocalPostgres
 from livetally.web.keys import Role
+from service.tests.support.faults import until
+from service.tests.support.postgres import make_keys, query, totals_in, unreachable
+from service.tests.support.process import Process
+from service.tests.support.server import Service
 
 Spawn = Callable[..., Process]
 
@@ -55,7 +57,7 @@ def test_importing_it_needs_nothing_of_the_server() -> None:
         " {'psycopg', 'redis', 'prometheus_client', 'uvloop', 'rich', 'aiobotocore', 'arro3'}))"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ended.stdout.splitlines() == ["answers client messages", ""]
+    assert ended.stdout.splitlines() == ["client schema", ""]
 
 
 # Events

@@ -12,11 +12,11 @@ from urllib.parse import unquote
 import boto3
 import duckdb
 import msgspec
-from conftest import query
 
 from livetally.archive.manifest import Entry
 from livetally.archive.schema import escape
 from livetally.dev.aws import LocalAws
+from service.tests.support.postgres import query
 
 #: Names that a path, a partition or a table might take for something else.
 TYPES = ["click", "a/b=c", "..", "123", "é%2F 'x'", "𝄞" * 64, "_", "__HIVE_DEFAULT_PARTITION__"]

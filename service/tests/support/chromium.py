@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from conftest import query, totals_in
-from faults import until
 from playwright.async_api import Browser, Page, async_playwright, expect
+
+from service.tests.support.faults import until
+from service.tests.support.postgres import query, totals_in
 
 TYPES = ("click", "hover")
 #: First the same engine without what draws windows and tabs: a page costs it a quarter.

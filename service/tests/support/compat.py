@@ -7,9 +7,10 @@ from typing import Any
 
 import aiohttp
 import psycopg
-from conftest import Service, make_key, query
 
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_key, query
+from service.tests.support.server import Service
 
 ORIGIN = "https://colours.example"
 #: What is no action, no colour, and no command.

@@ -4,9 +4,7 @@ Hypothesis (test_parsers_hostile.py) and Atheris (fuzz.py) try to make one raise
 """
 
 import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from msgspec import Raw
 
@@ -16,15 +14,11 @@ from livetally.compat.collector import detail
 from livetally.compat.page_views import hosts
 from livetally.compat.rails import channels
 from livetally.ingest import events
-from livetally.live import frames
-from livetally.live import subscriptions
-from livetally.live import websocket
+from livetally.live import frames, subscriptions, websocket
 from livetally.queue import message
 from livetally.queue import parser as records
 from livetally.queue.lines import MAX_LINE_BYTES, Lines
-
-sys.path.append(str(Path(__file__).parents[2] / "loadtest"))
-from load_socket import Closed, take_frame
+from loadtest.load.socket import Closed, take_frame
 
 FIELDS = (detail.Field("session_id", 10), detail.Field("url", 10, required=False))
 

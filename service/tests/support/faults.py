@@ -10,9 +10,9 @@ from typing import Any
 
 import aiohttp
 import psycopg
-from conftest import query, totals_in
 
 from livetally.db import sql
+from service.tests.support.postgres import query, totals_in
 
 SUBJECTS = [f"subject {n}" for n in range(8)]
 NEVER_STORED = (aiohttp.ClientError, OSError, TimeoutError)

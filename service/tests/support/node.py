@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-README = Path(__file__).parents[2] / "README.md"
+from service.tests.support.paths import MODULES
+
 CLIENTS = Path(__file__).parent / "clients"
-MODULES = Path(__file__).parents[2] / "frontend" / "node_modules"
 
 needs_node = pytest.mark.skipif(
     shutil.which("node") is None or not (MODULES / "reconnecting-websocket").is_dir(),

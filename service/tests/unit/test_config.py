@@ -10,12 +10,12 @@ from psycopg.conninfo import conninfo_to_dict
 from redis.asyncio.connection import parse_url
 
 from livetally.base.config import PREFIX, Config, ConfigError, variables
+from service.tests.support.paths import README
 
 REQUIRED = {
     "LIVETALLY_DATABASE_URL": "postgresql://localhost/livetally",
     "LIVETALLY_REDIS_URL": "redis://localhost",
 }
-README = Path(__file__).parents[2] / "README.md"
 
 
 def test_defaults_serve_a_laptop() -> None:

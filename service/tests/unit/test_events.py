@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from conftest import query
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from livetally.base.config import MAX_EVENTS
 from livetally.base.errors import LivetallyError, MalformedJson, TooManyEvents, Unprocessable
 from livetally.ingest.events import MAX_DEPTH, MAX_PROPERTIES_BYTES, Parsed, parse
 from livetally.ingest.store import Store
+from service.tests.support.postgres import query
 
 RED = b'{"type":"click","subject":"red"}'
 BLUE = b'{"type":"click","subject":"blue"}'

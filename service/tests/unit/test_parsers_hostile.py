@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import decoders
 import pytest
 from aiohttp.test_utils import make_mocked_request
 from hypothesis import given, settings
@@ -19,6 +18,7 @@ from livetally.base.client_address import client_address, parse_networks
 from livetally.base.config import Config, ConfigError
 from livetally.live.frames import websocket_text
 from livetally.queue.lines import MAX_LINE_BYTES, Lines
+from service.tests.support import decoders
 
 PACKAGE = Path(livetally.__file__).parent
 #: The same every time, and few: they run with every other test.
@@ -171,7 +171,7 @@ def test_no_key_is_compared_by_its_characters() -> None:
             if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
                 for side in (node.left, *node.comparators):
                     assert not secret.search(ast.unparse(side)), f"{file.name}:{node.lineno}"
-    assert "compare_digest" in (PACKAGE / "auth.py").read_text("utf-8")
+    assert "compare_digest" in (PACKAGE / "web" / "auth.py").read_text("utf-8")
 
 
 def test_no_sql_is_made_of_text() -> None:

@@ -15,8 +15,7 @@ from aiohttp import hdrs, web
 from ...base.errors import NotFound
 from ...web.middleware import json_response
 from ...web.operation_docs import Example, Text, described
-from .. import asyncapi, openapi
-from .. import page_header
+from .. import asyncapi, openapi, page_header
 
 _FILES = {"docs.css": "text/css", "docs.js": "text/javascript"}
 _CSP = (

@@ -5,9 +5,9 @@ import time
 from typing import Any
 from urllib.parse import quote
 
-from conftest import Service, query
-
 from livetally.web.keys import Role, hash_key
+from service.tests.support.postgres import query
+from service.tests.support.server import Service
 
 KEYS = "/admin/v1/keys"
 PROJECTS = "/admin/v1/projects"

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Process, Service, serving
 
 from livetally.web.keys import Role
+from service.tests.support.process import Process
+from service.tests.support.server import Service, serving
 
 PATH = "/admin/v1/processes"
 
@@ -50,7 +51,7 @@ async def test_a_process_is_there_while_it_serves(
     assert found["complete"] is True
     await service.post([{"type": "click", "subject": "red"}] * 100)
     await until(service, lambda found: any(p["events_per_s"] > 1 for p in found["processes"]))
-    monkeypatch.setattr("livetally.processes.SILENT_S", 3)
+    monkeypatch.setattr("livetally.api.processes.SILENT_S", 3)
     other.kill()
     await until(
         service,

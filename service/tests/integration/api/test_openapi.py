@@ -5,15 +5,12 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 import msgspec
 import pytest
-from chromium import Tab, find_chromium, launched
-from conftest import Service, unreachable
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from playwright.async_api import expect
@@ -29,6 +26,10 @@ from livetally.site.openapi import routes_of, status_of
 from livetally.web import keys
 from livetally.web.keys import Role
 from livetally.web.operation_docs import Described, Example, Text, description_of
+from service.tests.support.chromium import Tab, find_chromium, launched
+from service.tests.support.paths import MODULES
+from service.tests.support.postgres import unreachable
+from service.tests.support.server import Service
 
 APP = create_app(Config(database_url="postgresql://127.0.0.1/x", redis_url="redis://127.0.0.1"))
 ROUTES = {f"{method} {path}": description_of(handler) for method, path, handler in routes_of(APP)}
@@ -332,7 +333,7 @@ async def test_format_5_finds_its_docs(service: Service) -> None:
 
 # In a browser.
 
-AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = MODULES / "axe-core" / "axe.min.js"
 needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="no Chromium or Chrome found")
 
 

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import Process, make_keys
-
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_keys
+from service.tests.support.process import Process
 
 CHECKS = (
     "not_a_server_error",

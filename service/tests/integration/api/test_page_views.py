@@ -5,11 +5,12 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from conftest import Service, make_keys, query
 from test_protocol_views import Model, reader
 
 from livetally.compat.page_views.views import View, events_of
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_keys, query
+from service.tests.support.server import Service
 
 
 async def pages(service: Service, key: str = "", **parameters: object) -> dict[str, Any]:

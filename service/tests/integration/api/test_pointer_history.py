@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
-from conftest import Service, make_key, query
 
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_key, query
+from service.tests.support.server import Service
 
 PAGE = "/pricing?a=ä&b=\u202e<script>"
 ALL = ("heatmap", "sessions", "replay")
@@ -122,8 +123,8 @@ async def test_an_answer_s_cost_is_bounded(
 ) -> None:
     """Of more events than are read, the latest count, and `since` says so; a long way is cut, and
     says so. What is read comes from the index of pointers."""
-    monkeypatch.setattr("livetally.pointer_history.MAX_EVENTS", 5)
-    monkeypatch.setattr("livetally.pointer_history.MAX_MOVES", 3)
+    monkeypatch.setattr("livetally.api.pointer_history.MAX_EVENTS", 5)
+    monkeypatch.setattr("livetally.api.pointer_history.MAX_MOVES", 3)
     for n in range(8):
         await service.post(at("s", {"x": n / 10, "y": 0}))
     _, heat = await ask(service, "heatmap", page=PAGE, columns=10, rows=1)

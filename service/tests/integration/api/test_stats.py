@@ -6,11 +6,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from conftest import Service, make_key, make_keys, query, serving
-
 from livetally.db import sql
 from livetally.db.database import connect
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_key, make_keys, query
+from service.tests.support.server import Service, serving
 
 
 async def ask(service: Service, query: str) -> tuple[int, dict[str, Any]]:

@@ -4,9 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from conftest import Service, make_keys, query
 
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_keys, query
+from service.tests.support.server import Service
 
 
 async def verify(service: Service, key: Role = Role.ADMIN, **parameters: str) -> dict[str, Any]:

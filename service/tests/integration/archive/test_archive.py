@@ -9,9 +9,6 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from archived import Buckets, check_archive, environment, files, fill, in_archive
-from conftest import Process, query
-from faults import until
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,8 +22,18 @@ from livetally.archive.stores import Objects, open_objects
 from livetally.dev.aws import LocalAws
 from livetally.ops.health import Health
 from livetally.ops.metrics import Metrics
-
-ROOT = Path(__file__).parents[2]
+from service.tests.support.archives import (
+    Buckets,
+    check_archive,
+    environment,
+    files,
+    fill,
+    in_archive,
+)
+from service.tests.support.faults import until
+from service.tests.support.paths import ROOT
+from service.tests.support.postgres import query
+from service.tests.support.process import Process
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from archived import Buckets, check_archive, environment, fill
-from aws import BREAK, Gate, Spoil, s3_refusing
-from faults import until
 from test_archive import all_archived, buckets, worker
 
 from livetally.archive.archiver import Archive
 from livetally.archive.stores import open_objects
 from livetally.base.errors import DatabaseUnavailable
+from service.tests.support.archives import Buckets, check_archive, environment, fill
+from service.tests.support.aws import BREAK, Gate, Spoil, s3_refusing
+from service.tests.support.faults import until
 
 __all__ = ["buckets"]  # the fixture
 
@@ -138,7 +138,7 @@ async def test_a_disk_that_is_full(
 
 async def test_postgres_is_cut_off(database_url: str, tmp_path: Path) -> None:
     """Without Postgres nothing is claimed and nothing is stored; then it goes on."""
-    from conftest import query
+    from service.tests.support.postgres import query
 
     fill(database_url, 500, hours=1, kinds=2)
     async with worker(database_url, tmp_path) as archive:

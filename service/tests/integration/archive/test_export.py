@@ -16,8 +16,6 @@ from typing import Any
 
 import duckdb
 import pytest
-from archived import files, fill, in_archive, in_postgres
-from conftest import Service, query
 from test_archive import archive_all, worker
 from test_rollup import DAY, rolling, today
 
@@ -27,6 +25,9 @@ from livetally.archive.stores import Objects, open_objects
 from livetally.base.errors import ArchiveUnavailable, Conflict, NotFound
 from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres
+from service.tests.support.archives import files, fill, in_archive, in_postgres
+from service.tests.support.postgres import query
+from service.tests.support.server import Service
 
 
 @pytest.fixture

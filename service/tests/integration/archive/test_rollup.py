@@ -9,9 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from archived import fill, in_archive, in_postgres
-from conftest import Service, query
-from faults import until
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_archive import archive_all, worker
@@ -23,6 +20,10 @@ from livetally.ops.health import Health
 from livetally.ops.metrics import Metrics
 from livetally.web.keys import Role
 from livetally.worker.rollup import RollUp
+from service.tests.support.archives import fill, in_archive, in_postgres
+from service.tests.support.faults import until
+from service.tests.support.postgres import query
+from service.tests.support.server import Service
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 STEPS = {"minute": MINUTE, "hour": HOUR, "day": DAY}

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from conftest import free_port, query, serving
 
 from livetally import __version__
 from livetally.cli import main
 from livetally.dev.servers import LocalPostgres
 from livetally.web.keys import Role, hash_key
+from service.tests.support.postgres import query
+from service.tests.support.process import free_port
+from service.tests.support.server import serving
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Process, Service, make_keys, query, totals_in
-from faults import until
 
 from livetally.web.keys import Role
+from service.tests.support.faults import until
+from service.tests.support.postgres import make_keys, query, totals_in
+from service.tests.support.process import Process
+from service.tests.support.server import Service
 
 
 class Command:

@@ -18,9 +18,9 @@ from typing import Any
 import boto3
 import psutil
 import pytest
-from conftest import free_port
 
 from livetally.web.keys import Role
+from service.tests.support.process import free_port
 
 #: PYTHONPATH: the code that is tested may not be the one that is installed.
 _INHERITED = ("PATH", "HOME", "PYTHONPATH")

@@ -10,8 +10,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from chromium import find_chromium, launched
-from conftest import Service, make_key, make_keys, query, serving, totals_in, unreachable
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +17,9 @@ from livetally.compat.page_views.hosts import host_of, path_of
 from livetally.compat.page_views.views import View, events_of
 from livetally.dev.servers import LocalPostgres
 from livetally.web.keys import Role
+from service.tests.support.chromium import find_chromium, launched
+from service.tests.support.postgres import make_key, make_keys, query, totals_in, unreachable
+from service.tests.support.server import Service, serving
 
 BLOG = "https://blog.example"
 ARTICLE = {

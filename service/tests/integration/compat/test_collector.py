@@ -12,9 +12,6 @@ from urllib.parse import quote
 import psycopg
 import pytest
 import requests
-from archived import check_archive, manifest_entries
-from conftest import Service, make_key, make_keys, query, serving, totals_in
-from faults import until
 from hypothesis import given
 from hypothesis import strategies as st
 from test_archive import archive_all, worker
@@ -22,6 +19,10 @@ from test_archive import archive_all, worker
 from livetally.base.errors import MissingKey
 from livetally.compat.collector.routes import _login
 from livetally.web.keys import Role
+from service.tests.support.archives import check_archive, manifest_entries
+from service.tests.support.faults import until
+from service.tests.support.postgres import make_key, make_keys, query, totals_in
+from service.tests.support.server import Service, serving
 
 CLICK = {"session_id": "s1", "button_id": "buy"}
 VIEW = {"session_id": "s1", "url": "https://shop.example/a?b=1"}

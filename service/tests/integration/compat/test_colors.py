@@ -7,27 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import (
-    Process,
-    Service,
-    free_port,
-    make_key,
-    make_keys,
-    query,
-    serving,
-    totals_in,
-    unreachable,
-)
-from node import needs_node, running
-from older import (
-    NO_NAMES,
-    ORIGIN,
-    Socket,
-    commits_held,
-    opened,
-    other_project,
-    until_a_commit_waits,
-)
 
 from livetally.base.errors import DatabaseUnavailable
 from livetally.compat.colors.encoders import Cells, Lists
@@ -37,6 +16,19 @@ from livetally.dev.servers import LocalPostgres
 from livetally.live.frames import message
 from livetally.web import keys
 from livetally.web.keys import Role
+from service.tests.support.compat import (
+    NO_NAMES,
+    ORIGIN,
+    Socket,
+    commits_held,
+    opened,
+    other_project,
+    until_a_commit_waits,
+)
+from service.tests.support.node import needs_node, running
+from service.tests.support.postgres import make_key, make_keys, query, totals_in, unreachable
+from service.tests.support.process import Process, free_port
+from service.tests.support.server import Service, serving
 
 RED_CLICK = {"action": "click", "color": "red"}
 NO_CLICKS = {"stats": [], "event_type": "click"}

@@ -12,11 +12,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import Service, make_keys, query, serving
-from faults import until
-from older import opened
 
 from livetally.web.keys import Role
+from service.tests.support.compat import opened
+from service.tests.support.faults import until
+from service.tests.support.postgres import make_keys, query
+from service.tests.support.server import Service, serving
 
 URL = "https://shop.example/"
 TYPES = ("click", "hover", "button_click", "page_view", "article_view", "unique_article_view")

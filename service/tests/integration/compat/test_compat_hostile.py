@@ -16,12 +16,13 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import WSMsgType
-from conftest import Service, query, serving
-from older import opened
 
 from livetally.base.config import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS
 from livetally.live import connections
 from livetally.web.keys import Role
+from service.tests.support.compat import opened
+from service.tests.support.postgres import query
+from service.tests.support.server import Service, serving
 
 WRONG: list[Any] = [1, -1.5, 10**400, True, [], {}, [["a"]], {"a": {"b": []}}]
 NASTY = (

@@ -6,11 +6,11 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
-from chromium import find_chromium, launched
-from conftest import Service, serving
 from playwright.async_api import Page
 
 from livetally.web.keys import Role
+from service.tests.support.chromium import find_chromium, launched
+from service.tests.support.server import Service, serving
 
 pytestmark = [
     pytest.mark.browser,

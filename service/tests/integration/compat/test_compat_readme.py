@@ -6,8 +6,9 @@ import re
 import shutil
 
 import pytest
-from conftest import Service
-from node import MODULES, README
+
+from service.tests.support.paths import MODULES, README
+from service.tests.support.server import Service
 
 TITLES = (
     "Colour tracking, serverless",

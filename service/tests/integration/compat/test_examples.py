@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from chromium import Tab, find_chromium, launched
-from conftest import Service, make_keys, serving
-from node import MODULES
 from playwright.async_api import Browser, expect
 
 from livetally.site.examples import Login
 from livetally.web.keys import Role
+from service.tests.support.chromium import Tab, find_chromium, launched
+from service.tests.support.paths import MODULES
+from service.tests.support.postgres import make_keys
+from service.tests.support.server import Service, serving
 
 FORMATS = ("colours", "cable", "views", "items", "collector")
 LANGUAGES = ("sh", "mjs", "py")

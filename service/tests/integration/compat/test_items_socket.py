@@ -13,9 +13,6 @@ import aiohttp
 import psycopg
 import pytest
 import requests
-from aws import Account, working
-from chromium import find_chromium, launched
-from conftest import Service, make_key, make_keys, query, serving
 from hypothesis import given
 from hypothesis import strategies as st
 from test_items import delete, get, put
@@ -23,6 +20,10 @@ from test_items import delete, get, put
 from livetally.client import Client
 from livetally.compat.items import wire
 from livetally.web.keys import Role
+from service.tests.support.aws import Account, working
+from service.tests.support.chromium import find_chromium, launched
+from service.tests.support.postgres import make_key, make_keys, query
+from service.tests.support.server import Service, serving
 
 VALUE = b'{"lat":41.40,"tags":["a",1],"pos":{"x":-1E5},"on":true,"x":null,"s":"\\u00fc"}'
 TYPED = (

@@ -8,9 +8,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import Process, Service, make_keys, serving, totals_in, unreachable
-from node import needs_node, running
-from older import (
+
+from livetally.base.config import MAX_SUBSCRIPTIONS
+from livetally.dev.servers import LocalPostgres
+from livetally.web.keys import Role
+from service.tests.support.compat import (
     NO_NAMES,
     ORIGIN,
     Socket,
@@ -19,10 +21,10 @@ from older import (
     other_project,
     until_a_commit_waits,
 )
-
-from livetally.base.config import MAX_SUBSCRIPTIONS
-from livetally.dev.servers import LocalPostgres
-from livetally.web.keys import Role
+from service.tests.support.node import needs_node, running
+from service.tests.support.postgres import make_keys, totals_in, unreachable
+from service.tests.support.process import Process
+from service.tests.support.server import Service, serving
 
 CABLE = "/v1/events/cable"
 CLICKS = '{"channel":"ClicksChannel"}'

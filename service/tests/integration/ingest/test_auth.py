@@ -7,7 +7,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import Live, Service, make_key, make_keys, opened, query, serving
 
 from livetally.base.errors import UnknownKey
 from livetally.db.database import Database
@@ -15,6 +14,8 @@ from livetally.live import connections
 from livetally.web import auth, keys
 from livetally.web.auth import Auth, key_in
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_key, make_keys, opened, query
+from service.tests.support.server import Live, Service, serving
 
 RED = {"type": "click", "subject": "red"}
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from conftest import Service, make_keys, serving
 
 from livetally.base.config import Config
 from livetally.server.app import create_app
 from livetally.site.openapi import routes_of
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_keys
+from service.tests.support.server import Service, serving
 
 APP = create_app(Config(database_url="postgresql://127.0.0.1/x", redis_url="redis://127.0.0.1"))
 ROUTES = sorted({(method, path) for method, path, _ in routes_of(APP)})

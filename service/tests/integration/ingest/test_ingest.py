@@ -9,11 +9,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import Service, make_key, make_keys, query, serving, totals_in
 
 from livetally.base.config import MAX_BODY_BYTES
 from livetally.ingest import http as ingest
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_key, make_keys, query, totals_in
+from service.tests.support.server import Service, serving
 
 RED = {"type": "click", "subject": "red"}
 TAKEN = {"accepted": 1, "duplicates": 0, "rejected": []}

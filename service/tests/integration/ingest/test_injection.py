@@ -8,10 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
-from aws import Account, ndjson
-from conftest import Process, Service, make_keys, serving
 
 from livetally.web.keys import Role
+from service.tests.support.aws import Account, ndjson
+from service.tests.support.postgres import make_keys
+from service.tests.support.process import Process
+from service.tests.support.server import Service, serving
 
 FORGED = '\r\n{"level":"ERROR","logger":"forged","message":"all is lost"}\r\n'
 #: To clear a terminal that shows the log, to write over a line of it, and to end one.

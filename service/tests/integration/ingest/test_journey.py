@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from conftest import Service, query, totals_in
-
 from livetally.web.keys import Role
+from service.tests.support.postgres import query, totals_in
+from service.tests.support.server import Service
 
 
 async def test_an_event_is_stored_counted_and_shown(service: Service) -> None:

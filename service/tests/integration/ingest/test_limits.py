@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 import aiohttp
 import pytest
-from conftest import Process, Service, make_keys, serving
 from redis.asyncio import Redis
 
 from livetally.db.database import Database
 from livetally.web import keys
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_keys
+from service.tests.support.process import Process
+from service.tests.support.server import Service, serving
 
 RATE = 50
 

@@ -4,13 +4,14 @@ import base64
 from typing import Any
 
 import pytest
-from conftest import Service, make_key
-from older import opened, other_project
 
 from livetally.base.config import Config
 from livetally.base.errors import Unprocessable
 from livetally.server.app import create_app
 from livetally.web.keys import Role
+from service.tests.support.compat import opened, other_project
+from service.tests.support.postgres import make_key
+from service.tests.support.server import Service
 
 RED = {"type": "click", "subject": "red"}
 CABLE = "/v1/events/cable?api_key="

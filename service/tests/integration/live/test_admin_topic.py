@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
-from conftest import Live, Service, make_key, serving
 
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_key
+from service.tests.support.server import Live, Service, serving
 
 TOPIC = {"admin": True}
 Rows = dict[tuple[str, str, str], int]
@@ -63,8 +64,8 @@ async def test_it_is_exact_without_redis(service: Service) -> None:
 
 async def test_it_holds_the_largest_only(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """More subjects than it holds: the largest are shown, and the total is of everything."""
-    monkeypatch.setattr("livetally.admin_topic.MAX_SUBJECTS", 2)
-    monkeypatch.setattr("livetally.admin_topic.LOAD_S", 0.1)
+    monkeypatch.setattr("livetally.live.topics.admin.MAX_SUBJECTS", 2)
+    monkeypatch.setattr("livetally.live.topics.admin.LOAD_S", 0.1)
     many = [{"type": "click", "subject": subject} for subject in "aaabbc"]
     await service.post(many)
     async with service.live(service.keys[Role.ADMIN]) as live:

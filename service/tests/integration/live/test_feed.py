@@ -9,13 +9,14 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import Live, Service, make_keys, query, serving
 
 from livetally.db.database import Database
 from livetally.live.topics import feed
 from livetally.live.topics.log import covers
 from livetally.live.viewer import Viewer
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_keys, query
+from service.tests.support.server import Live, Service, serving
 
 
 def event(

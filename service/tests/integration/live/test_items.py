@@ -4,10 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from conftest import Live, Service, make_keys, query, serving
 
 from livetally.live.topics import items as items_topic
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_keys, query
+from service.tests.support.server import Live, Service, serving
 
 
 async def put(

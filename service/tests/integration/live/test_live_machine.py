@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import aiohttp
-from conftest import Process, make_keys
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,9 +18,11 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from raw import BINARY, CLOSE, PING, PONG, TEXT, RawSocket
 
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_keys
+from service.tests.support.process import Process
+from service.tests.support.raw_socket import BINARY, CLOSE, PING, PONG, TEXT, RawSocket
 
 #: The same conversations every time, and few: they run with every other test.
 few = settings(

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from conftest import Live, Service, make_key, make_keys, serving
 
 from livetally.live.topics import pointers
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_key, make_keys
+from service.tests.support.server import Live, Service, serving
 
 TOPIC = {"pointers": "/pricing"}
 Positions = dict[str, tuple[float, float]]

@@ -8,11 +8,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import Service, make_key, make_keys, serving
-from conftest import query as sql
-from faults import until
 
 from livetally.web.keys import Role
+from service.tests.support.faults import until
+from service.tests.support.postgres import make_key, make_keys
+from service.tests.support.postgres import query as sql
+from service.tests.support.server import Service, serving
 
 
 class Stream:

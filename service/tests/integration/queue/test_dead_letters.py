@@ -7,13 +7,14 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aws import Account
-from conftest import Service, query, serving, totals_in
 from test_export import on_a_terminal
 from test_openapi import Caller
 
 from livetally.cli import main
 from livetally.web.keys import Role
+from service.tests.support.aws import Account
+from service.tests.support.postgres import query, totals_in
+from service.tests.support.server import Service, serving
 
 RED = {"type": "click", "subject": "red"}
 PATH = "/admin/v1/dead-letters"

@@ -8,10 +8,10 @@ import json
 from typing import Any
 
 import pytest
-from aws import Account, ndjson
-from conftest import make_keys, query, totals_in
 
 from livetally.web.keys import Role
+from service.tests.support.aws import Account, ndjson
+from service.tests.support.postgres import make_keys, query, totals_in
 
 RED = {"type": "click", "subject": "red"}
 

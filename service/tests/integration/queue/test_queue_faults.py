@@ -12,7 +12,11 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aws import (
+
+from livetally.dev.servers import LocalPostgres
+from livetally.queue import consumer as queue
+from livetally.web.keys import Role
+from service.tests.support.aws import (
     BREAK,
     Account,
     Gate,
@@ -23,12 +27,9 @@ from aws import (
     s3_refusing,
     working,
 )
-from conftest import Process, make_keys, totals_in, unreachable
-from faults import check_counts, until
-
-from livetally.dev.servers import LocalPostgres
-from livetally.queue import consumer as queue
-from livetally.web.keys import Role
+from service.tests.support.faults import check_counts, until
+from service.tests.support.postgres import make_keys, totals_in, unreachable
+from service.tests.support.process import Process
 
 RED = {"type": "click", "subject": "red"}
 

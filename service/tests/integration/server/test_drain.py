@@ -8,9 +8,10 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from conftest import Process, free_port, make_keys
 
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_keys
+from service.tests.support.process import Process, free_port
 
 
 async def test_viewers_are_closed_spread_over_the_drain_time(

@@ -3,11 +3,12 @@
 import json
 
 import pytest
-from conftest import Service, make_keys, serving
 
 from livetally.ops.emf import UNITS, Emf
 from livetally.ops.health import Health
 from livetally.ops.metrics import Metrics
+from service.tests.support.postgres import make_keys
+from service.tests.support.server import Service, serving
 
 
 def emf() -> tuple[Metrics, Emf]:

@@ -4,12 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from conftest import Service, free_port, make_keys, serving, unreachable
 from prometheus_client.parser import text_string_to_metric_families
 
 from livetally.dev.servers import LocalPostgres
 from livetally.ops import health
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_keys, unreachable
+from service.tests.support.process import free_port
+from service.tests.support.server import Service, serving
 
 RED = {"type": "click", "subject": "red"}
 

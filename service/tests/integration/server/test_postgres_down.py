@@ -8,12 +8,21 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from conftest import Process, make_keys, query
-from faults import Load, Viewer, all_show, paused, ready, until, until_ready_is
 
 from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres, LocalRedis
 from livetally.web.keys import Role
+from service.tests.support.faults import (
+    Load,
+    Viewer,
+    all_show,
+    paused,
+    ready,
+    until,
+    until_ready_is,
+)
+from service.tests.support.postgres import make_keys, query
+from service.tests.support.process import Process
 
 BOUND_S = 2
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
-from conftest import Process, free_port
+
+from service.tests.support.process import Process, free_port
 
 
 def health(port: int | str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from conftest import make_keys, query, serving
 from psycopg.conninfo import conninfo_to_dict
 
 from livetally.db.database import DAYS_AHEAD, Database
 from livetally.dev.servers import LocalPostgres
 from livetally.web.keys import Role
+from service.tests.support.postgres import make_keys, query
+from service.tests.support.server import serving
 
 _numbers = itertools.count(1)
 FIRST = "a secret's"

@@ -10,10 +10,11 @@ import aiohttp
 import psutil
 import psycopg
 import pytest
-from conftest import Process, make_keys
-from faults import Load, Viewer, lock_waits, until, until_ready_is
 
 from livetally.web.keys import Role
+from service.tests.support.faults import Load, Viewer, lock_waits, until, until_ready_is
+from service.tests.support.postgres import make_keys
+from service.tests.support.process import Process
 
 
 @pytest.fixture

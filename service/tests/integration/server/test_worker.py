@@ -6,11 +6,11 @@ import urllib.request
 from collections.abc import Callable
 
 import pytest
-from conftest import Process
 
 from livetally.base.config import Config, ConfigError
 from livetally.cli.worker import OPTIONS
 from livetally.worker import app as worker
+from service.tests.support.process import Process
 
 NOWHERE = "http://127.0.0.1:9/000000000000/events"
 CONFIG = Config(database_url="postgresql://127.0.0.1:1/x", redis_url="redis://127.0.0.1:1")

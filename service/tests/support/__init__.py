@@ -1,0 +1,1 @@
+"""What tests, load tests and fuzzers stand on: servers, clients, faults."""

@@ -1,0 +1,135 @@
+"""The server in a test's own loop, on a real socket, and clients of it."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from livetally.base.config import Config
+from livetally.server.app import create_app
+from livetally.server.process import listen, make_runner
+from livetally.site.examples import Login
+from livetally.web.keys import Role
+from livetally.web.operation_docs import description_of
+
+
+class Live:
+    """A viewer's end of a websocket to /v1/live."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.socket = socket
+
+    async def send(self, **message: object) -> None:
+        await self.socket.send_json(message)
+
+    async def receive(self) -> dict[str, Any]:
+        """The next message; fails the test if the connection ends instead."""
+        message = await self.socket.receive(timeout=10)
+        assert message.type is aiohttp.WSMsgType.TEXT, message
+        return message.json()
+
+    async def subscribe(self, id: int | str, topic: object) -> dict[str, Any]:
+        """Subscribe and return what comes first for that id: the snapshot, or an error."""
+        await self.send(type="subscribe", id=id, topic=topic)
+        while True:
+            message = await self.receive()
+            if message.get("id") == id:
+                return message
+
+    async def until_total(self, total: int, type_id: int | str = 1) -> dict[str, int]:
+        """Follow a topic until its total is `total`; the totals as the frames made them."""
+        totals: dict[str, int] = {}
+        while True:
+            message = await self.receive()
+            if message.get("id") != type_id:
+                continue
+            if message["type"] == "snapshot":
+                totals = {}
+            totals |= message["totals"]
+            if message["total"] == total:
+                return totals
+            assert message["total"] < total, "a total went past what was counted"
+
+
+class Service:
+    """A running server, and a client of it with the demo project's keys."""
+
+    def __init__(self, url: str, database_url: str, keys: dict[Role, str]) -> None:
+        self.url = url
+        self.database_url = database_url
+        self.keys = keys
+        self.http = aiohttp.ClientSession(base_url=url)
+
+    async def close(self) -> None:
+        await self.http.close()
+
+    async def post(
+        self, body: object, *, key: str | None = None, **headers: str
+    ) -> tuple[int, dict[str, Any]]:
+        """POST /v1/events: JSON of `body`, or bytes as they are. Returns (status, answer)."""
+        options: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"json": body}
+        head = {"x-api-key": key or self.keys[Role.WRITE], "content-type": "application/json"}
+        head |= {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.http.post("/v1/events", headers=head, **options) as response:
+            return response.status, await response.json()
+
+    async def stats(self, key: str | None = None, **parameters: object) -> dict[str, Any]:
+        headers = {"x-api-key": key or self.keys[Role.READ]}
+        async with self.http.get("/v1/stats", params=parameters, headers=headers) as response:
+            return await response.json()
+
+    @contextlib.asynccontextmanager
+    async def live(self, key: str | None = None, **options: Any) -> AsyncIterator[Live]:
+        """A websocket that is authenticated with `key` (the read key)."""
+        async with self.http.ws_connect("/v1/live", **options) as socket:
+            live = Live(socket)
+            await live.send(type="auth", key=key or self.keys[Role.READ])
+            ready = await live.receive()
+            assert ready["type"] == "ready", ready
+            yield live
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    database_url: str,
+    redis_url: str,
+    keys: dict[Role, str],
+    login: Login | None = None,
+    **settings: Any,
+) -> AsyncIterator[Service]:
+    """The server in this loop, on a free port, with these settings; `login` is the demo's."""
+    config = Config(database_url=database_url, redis_url=redis_url, **{"drain_s": 0, **settings})
+    sock = listen("127.0.0.1", 0)
+    app = create_app(config, login=login)
+    undescribed = _note_undescribed(app)
+    runner = make_runner(app)
+    await runner.setup()
+    await web.SockSite(runner, sock).start()
+    service = Service(f"http://127.0.0.1:{sock.getsockname()[1]}", database_url, keys)
+    try:
+        yield service
+    finally:
+        await service.close()
+        await runner.cleanup()
+    assert not undescribed, "a route answers what its @described(…) doesn't say"
+
+
+#: What any route may answer: no valid HTTP, too much, another method, a client gone, a bug.
+_ANY = {400, 405, 408, 429, 499, 500}
+
+
+def _note_undescribed(app: web.Application) -> set[str]:
+    """Routes with the statuses they answered and that /openapi.json doesn't have."""
+    found: set[str] = set()
+
+    async def note(request: web.Request, response: web.StreamResponse) -> None:
+        about = description_of(request.match_info.handler)
+        if about is None or request.method in ("HEAD", "OPTIONS"):
+            return
+        if response.status not in about.statuses | _ANY:
+            found.add(f"{request.method} {request.path}: {response.status}")
+
+    app.on_response_prepare.append(note)
+    return found
