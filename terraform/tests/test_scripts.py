@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_access import refused
-from test_apply import container
 
 from terraform.tests.stack import BACKEND_OVERRIDE, ROOT, Stack
+from terraform.tests.test_access import refused
+from terraform.tests.test_apply import container
 
 DOCKER = """#!/usr/bin/env bash
 MANIFEST=application/vnd.docker.distribution.manifest.v2+json

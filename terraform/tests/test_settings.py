@@ -19,11 +19,11 @@ from typing import Any
 import psycopg
 import pytest
 from redis import Redis
-from test_apply import container
 
 from livetally.base.config import Config
 from livetally.dev.servers import LocalPostgres, LocalRedis
 from terraform.tests.stack import Stack, free_port
+from terraform.tests.test_apply import container
 
 #: What the secrets hold here. RDS and we make passwords of letters and digits.
 OWNER_PASSWORD, SERVICE_PASSWORD = "owner0123456789", "service0123456789"

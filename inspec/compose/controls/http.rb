@@ -24,9 +24,9 @@ control "livetally-http-02" do
   title "The page has a strict content security policy"
   desc "Scripts come from Livetally alone, nothing is inlined, no plug-in runs, and nobody else frames the page."
   desc "rationale", "Subjects are other people's text: should one ever be taken for HTML, it must not run."
-  desc "fix", "service/livetally/pages.py sets the policy; a proxy in front must not remove it."
+  desc "fix", "service/livetally/site/pages.py sets the policy; a proxy in front must not remove it."
   tag component: "http", cis: ["CIS Controls 8: 16.10"], nist: %w[SC-18 SI-10]
-  ref "service/livetally/pages.py"
+  ref "service/livetally/site/pages.py"
   describe "the page's headers" do
     subject { http("#{url}/", headers: { "accept" => "text/html" }) }
     its("status") { should eq 200 }
@@ -42,9 +42,9 @@ control "livetally-http-03" do
   title "Answers are what they say they are"
   desc "Every answer, also a refusal, has X-Content-Type-Options; pages tell other sites nothing of where one was."
   desc "rationale", "A browser that guesses can take an export of events for a page."
-  desc "fix", "service/livetally/edge.py and pages.py; service/deploy/nginx.conf for the proxy's own refusals."
+  desc "fix", "service/livetally/web/middleware.py and pages.py; service/deploy/nginx.conf for the proxy's own refusals."
   tag component: "http", cis: ["CIS Controls 8: 16.10"], nist: %w[SC-18]
-  ref "service/livetally/edge.py"
+  ref "service/livetally/web/middleware.py"
   %w[/ /v1/types /-/nothing].each do |path|
     describe http("#{url}#{path}") do
       its("headers.X-Content-Type-Options") { should eq "nosniff" }

@@ -43,7 +43,7 @@ control "livetally-postgres-03" do
   desc "rationale", "An MD5 hash is as good as the password itself to who steals it."
   desc "fix", "ALTER SYSTEM SET password_encryption = 'scram-sha-256', then set each password again (livetally migrate does the service's)."
   tag component: "postgres", cis: ["CIS PostgreSQL 16 1.0.0: 6"], nist: %w[IA-5 SC-28]
-  ref "service/livetally/sql/service_role.sql"
+  ref "service/livetally/db/sql/service_role.sql"
   describe inside.sql("SHOW password_encryption") do
     it { should exist }
     its("answer") { should eq "scram-sha-256" }
@@ -61,7 +61,7 @@ control "livetally-postgres-04" do
   desc "rationale", "A service that is newer than its tables refuses to start; one that is older might not notice."
   desc "fix", "docker compose run --rm migrate."
   tag component: "postgres", cis: ["CIS Controls 8: 4.1"], nist: %w[CM-2 CM-3]
-  ref "service/livetally/sql/migrations"
+  ref "service/livetally/db/sql/migrations"
   describe inside.sql("SELECT string_agg(number::text, ' ' ORDER BY number) FROM migrations") do
     it { should exist }
     its("answer") { should eq (1..input("migrations")).to_a.join(" ") }
@@ -75,7 +75,7 @@ control "livetally-postgres-05" do
   desc "rationale", "A hole in the service must not be a hole in the server: no COPY FROM PROGRAM, no DROP TABLE."
   desc "fix", "ALTER ROLE livetally_service NOSUPERUSER NOCREATEROLE …, REVOKE what it was granted; livetally migrate grants what it needs."
   tag component: "postgres", cis: ["CIS PostgreSQL 16 1.0.0: 4"], nist: %w[AC-6 AC-3]
-  ref "service/livetally/sql/service_role.sql"
+  ref "service/livetally/db/sql/service_role.sql"
   describe inside.sql("SELECT rolcanlogin, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles WHERE rolname = 'livetally_service'") do
     it { should exist }
     its("answer") { should eq "t|f|f|f|f|f" }

@@ -28,18 +28,18 @@ from ..base.errors import (
     UnsupportedMediaType,
     VersionConflict,
 )
+from ..base.validation import plainly
 from ..db.database import Database
-from ..ingest.events import check_value, plainly
+from ..ingest.events import check_value
 from ..ingest.http import read_body
-from ..live.publisher import ItemsChanged
+from ..schema.changes import ItemsChanged
 from ..schema.http import Item as Stored
-from ..schema.http import ItemPage, RemovedItem, StoredItem, StoredItems
+from ..schema.http import ItemPage, KeyQuery, RemovedItem, StoredItem, StoredItems
 from ..schema.items import Item, ItemId, ItemKey, ItemVersion
 from ..web.auth import Auth, Key, key_of
 from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import Call, Example, described
-from ..web.params import KeyQuery
 from ..web.rate_limits import Limits
 
 MAX_VALUE_BYTES = 64 * 1024

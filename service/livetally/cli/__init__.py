@@ -7,12 +7,7 @@
     replay      replay
     aws         aws-setup
     keys        keys create, list, revoke
-    remote      what talks to a running service: where it is, and who asks
-    send        send
-    tail        tail
-    put         put
-    stats       stats
-    simulate    simulate
+    remote/     send, tail, put, stats, simulate
 
 Exit statuses: 0 done, 1 done in part, 2 not done, 130 stopped by Ctrl-C.
 """

@@ -11,7 +11,7 @@
 
 `AsyncClient` is the same with `await`. The parts:
 
-    asking      AsyncClient: what can be asked and sent
+    requests    AsyncClient: what can be asked and sent
     threads     Client: the same for threads, by a loop in a thread of its own
     outbox      events that wait to be sent: batches, retries, bounds
     live        watching a topic: reconnect, resume

@@ -1,15 +1,12 @@
-"""The older systems' wire formats, each a thin translation onto the core.
+"""The compatibility APIs: other systems' wire formats, each a thin translation onto the core.
 
-None has a store, a counter or a fan-out of its own.
-
-    paths           one path, several systems: who is meant, and in which shape a refusal is
-    actions         an action on a colour, as JSON or a form, as a native event
-    websocket       what their websockets have in common
-
-    colour          format 1: stats                      -> colour_socket, colour_wires
-    results         format 2: results                    -> cable, channels
-    views           format 3: page views                 -> hosts
-    item_socket     format 4: items
-    collector       format 5: clicks and page views over HTTP Basic
-    ws              /ws: who is it, by a name or by the first message?
+paths       whose request it is
+actions     an action on a color, as a native event
+websocket   what their websockets have in common
+dispatch    /ws: whose client is it, by a name or the first message?
+items       real-time items, as DynamoDB writes them
+colors/     color tracking: stats, whole lists pushed
+rails/      color tracking with Rails and ActionCable
+page_views/  page views for a blog
+collector/  clicks and page views with HTTP Basic
 """

@@ -27,9 +27,9 @@ from ..base.errors import (
 )
 from ..live.connections import Connections, error_message
 from ..live.frames import websocket_text
+from ..schema.http import KeyQuery
 from ..web.auth import Auth, Key
 from ..web.operation_docs import Example, described
-from ..web.params import KeyQuery
 from .colors.websocket import ColourSocket
 from .items import ItemSocket
 from .page_views.views import Views

@@ -16,6 +16,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from ..base.config import MAX_EVENTS
 from ..base.errors import MalformedJson, TooManyEvents, Unprocessable
+from ..base.validation import has_nul, plainly
 
 MAX_PROPERTIES_BYTES = 16 * 1024
 MAX_DEPTH = 32
@@ -275,26 +276,6 @@ def _check_nul(text: bytes) -> None:
     """Postgres' text can't hold U+0000; one bad event must not fail the batch that it shares."""
     if b"\\u0000" in text and has_nul(_value.decode(text)):
         raise BadEvent("nul_character", "The character U+0000 can't be stored.")
-
-
-def has_nul(value: Any) -> bool:
-    """Whether some string in a decoded JSON value holds U+0000."""
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any(has_nul(part) for pair in value.items() for part in pair)
-    return isinstance(value, list) and any(map(has_nul, value))
-
-
-#: msgspec quotes a name that it doesn't know, however long: enough of it to know it by.
-MAX_QUOTED = 120
-
-
-def plainly(message: str) -> str:
-    """msgspec's 'Expected `str`, got `int` - at `$.subject`' with the field first."""
-    what, at, where = message.partition(" - at `$.")
-    what = what if len(what) <= MAX_QUOTED else f"{what[:MAX_QUOTED]}…"
-    return f"`{where.rstrip('`')[:MAX_QUOTED]}`: {what}." if at else f"{what}."
 
 
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")

@@ -17,8 +17,8 @@ from ..base.errors import DatabaseUnavailable
 from ..db.database import Database
 from ..ops.health import Health, wait
 from ..ops.metrics import Metrics
+from ..schema.changes import Change, ItemsChanged
 from .frames import message
-from .publisher import Change, ItemsChanged
 from .topics.admin import ALL, AdminKey, AdminTopic
 from .topics.base import Position, Subscription, Topic
 from .topics.feed import FeedKey, FeedTopic

@@ -9,8 +9,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ..ops.health import Health
+from ..schema.changes import Change, ItemsChanged
 from .hub import Hub
-from .publisher import Change, ItemsChanged, channel
+from .publisher import channel
 from .topics.admin import ALL
 
 log = logging.getLogger(__name__)

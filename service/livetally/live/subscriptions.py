@@ -8,7 +8,8 @@ from msgspec import Meta, Raw
 
 from ..base.config import MAX_SUBJECTS
 from ..base.errors import BadRequest
-from ..ingest.events import Name, Subject, has_nul, plainly
+from ..base.validation import has_nul, plainly
+from ..ingest.events import Name, Subject
 from ..ingest.store import MAX_SLOTS
 from ..schema.items import ItemId, ItemKey
 from .hub import TopicKey

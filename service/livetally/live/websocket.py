@@ -43,12 +43,13 @@ from ..base.errors import (
     Unprocessable,
     WrongRole,
 )
+from ..base.validation import plainly
 from ..ingest.batcher import Batcher
-from ..ingest.events import Parsed, check, plainly
+from ..ingest.events import Parsed, check
+from ..schema.http import KeyQuery
 from ..web.auth import Auth, Key
 from ..web.keys import Role
 from ..web.operation_docs import Example, described
-from ..web.params import KeyQuery
 from .connections import Connection, Connections, error_message
 from .frames import WEBSOCKET_PING
 from .hub import Hub

@@ -41,7 +41,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from .. import __version__
 from ..base.errors import LivetallyError
-from ..live.publisher import Change, ItemsChanged
+from ..schema.changes import Change, ItemsChanged
 
 #: Spans that wait for the collector, a few megabytes; more push the oldest out.
 QUEUE_SPANS = 4_096

@@ -7,8 +7,8 @@ from contextlib import aclosing
 from typing import Any
 
 from ..base.errors import LivetallyError, RefusedInPart, ShuttingDown
+from ..base.lines import Lines, unpacked
 from ..ops.metrics import Metrics
-from .lines import Lines, unpacked
 from .message import Message, Objects, Ref, content
 from .rejections import KEEP_LINES, Refusals
 from .s3_reader import read

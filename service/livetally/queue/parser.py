@@ -8,9 +8,10 @@ from msgspec import Raw
 
 from ..api.items import check_item
 from ..base.errors import LivetallyError
-from ..ingest.events import NOT_JSON, BadEvent, Event, Rejection, check_one, plainly
+from ..base.lines import MAX_LINE_BYTES
+from ..base.validation import plainly
+from ..ingest.events import NOT_JSON, BadEvent, Event, Rejection, check_one
 from ..schema.items import ItemId, ItemKey, ItemVersion
-from .lines import MAX_LINE_BYTES
 
 
 class Put(msgspec.Struct, omit_defaults=True):

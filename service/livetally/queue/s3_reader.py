@@ -7,8 +7,8 @@ from typing import Any
 
 from ..base.aws import FAILURES, Fault, fault
 from ..base.errors import BadMessage, LivetallyError, ObjectChanged, ObjectForbidden, ObjectMissing
+from ..base.lines import STEP_BYTES
 from ..ops.metrics import Metrics
-from .lines import STEP_BYTES
 from .message import Ref
 
 log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ from ..base.errors import DatabaseUnavailable, MissingKey, Overloaded, Unstorabl
 from ..db.database import Database
 from ..ingest.batcher import Batcher, Result
 from ..ingest.events import Parsed, Rejection
-from ..live.publisher import ItemsChanged
 from ..ops.health import Health
 from ..ops.metrics import Metrics
+from ..schema.changes import ItemsChanged
 from ..web.auth import Auth
 from ..web.keys import Role
 from .message import SECRET, Message

@@ -4,8 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..web.params import KeyQuery
-from .http import Count, Reason
+from .http import Count, KeyQuery, Reason
 
 RailsVersion = Literal["v2", "v3"]
 

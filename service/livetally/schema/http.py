@@ -14,6 +14,12 @@ Count = Annotated[int, Meta(ge=0)]
 Position = dict[int, int]
 
 
+class KeyQuery(msgspec.Struct):
+    """The parameters of a request that takes none but the key."""
+
+    api_key: str | None = None
+
+
 class Reason(msgspec.Struct, frozen=True):
     """Why something was refused: a code for programs, a message for people."""
 

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from ..api.items import Items
 from ..api.key_admin import KeyAdmin
+from ..api.operations import Operations
 from ..api.page_views import PageViews
 from ..api.pointer_history import PointerHistory
 from ..api.processes import Processes
@@ -34,7 +35,7 @@ from ..ingest.store import Committed, Store
 from ..live.connections import Connections
 from ..live.hub import Hub
 from ..live.listener import Listener
-from ..live.publisher import Change, ItemsChanged, Publisher, changes, connect_redis
+from ..live.publisher import Publisher, changes, connect_redis
 from ..live.sse import ServerSentEvents
 from ..live.websocket import Live
 from ..ops.emf import Emf
@@ -44,6 +45,7 @@ from ..ops.tasks import FAILED, end, start
 from ..queue.admin import QueueAdmin
 from ..queue.dead_letters import DeadLetters
 from ..queue.rejections import Refusals
+from ..schema.changes import Change, ItemsChanged
 from ..site.docs import Docs
 from ..site.examples import Examples, Login
 from ..site.pages import Pages
@@ -51,7 +53,6 @@ from ..web import middleware
 from ..web.auth import Auth
 from ..web.operation_docs import described_as
 from ..web.rate_limits import Limits
-from .operations import Operations
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,9 @@
+"""Around each request.
+
+middleware      id, CORS, errors as JSON
+params          its query and body, checked
+auth            keys: which project, which role, from which origin
+keys            making, listing, revoking them
+rate_limits     token buckets of keys and addresses
+operation_docs  what a route says of itself
+"""

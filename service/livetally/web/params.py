@@ -6,15 +6,9 @@ import msgspec
 from aiohttp import web
 
 from ..base.errors import BadRequest, MalformedJson, Unprocessable
-from ..ingest.events import has_nul, plainly
+from ..base.validation import has_nul, plainly
 
 _Shape = TypeVar("_Shape")
-
-
-class KeyQuery(msgspec.Struct):
-    """The parameters of a request that takes none but the key."""
-
-    api_key: str | None = None
 
 
 def query_of(request: web.Request, shape: type[_Shape]) -> _Shape:

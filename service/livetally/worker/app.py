@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
+from ..api.operations import Operations
 from ..archive.archiver import Archive
 from ..archive.ledger import Ledger
 from ..archive.stores import open_objects
@@ -25,7 +26,7 @@ from ..db.database import Database
 from ..db.partitions import run_partitions
 from ..ingest.batcher import Batcher
 from ..ingest.store import Committed, Store
-from ..live.publisher import Change, ItemsChanged, Publisher, changes, connect_redis
+from ..live.publisher import Publisher, changes, connect_redis
 from ..ops.health import Health
 from ..ops.metrics import Metrics
 from ..ops.tasks import FAILED, end, start
@@ -34,7 +35,7 @@ from ..queue.contents import Contents
 from ..queue.rejections import Refusals
 from ..queue.sqs import Sqs
 from ..queue.writer import Intake
-from ..server.operations import Operations
+from ..schema.changes import Change, ItemsChanged
 from ..web import middleware
 from .rollup import RollUp
 

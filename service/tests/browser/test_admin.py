@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from playwright.async_api import expect
-from test_browser import (
+
+from livetally.web.keys import Role
+from service.tests.browser.test_browser import (
     AWAY,
     HOSTILE,
     REFUSED,
@@ -20,8 +22,6 @@ from test_browser import (
     site,
     start_site,
 )
-
-from livetally.web.keys import Role
 from service.tests.support.aws import Account, working
 from service.tests.support.chromium import Tab
 from service.tests.support.postgres import make_key

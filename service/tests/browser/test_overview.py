@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Route, expect
-from test_browser import (
+
+from livetally.web.keys import Role
+from service.tests.browser.test_browser import (
     AWAY,
     HOSTILE,
     OpenTab,
@@ -23,8 +25,6 @@ from test_browser import (
     site,
     start_site,
 )
-
-from livetally.web.keys import Role
 from service.tests.support.chromium import Tab
 from service.tests.support.faults import until
 from service.tests.support.postgres import query, totals_in

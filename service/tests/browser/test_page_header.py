@@ -5,7 +5,9 @@ import re
 
 import pytest
 from playwright.async_api import expect
-from test_browser import (
+
+from livetally.site import page_header
+from service.tests.browser.test_browser import (
     FRONTEND,
     PHONE,
     OpenTab,
@@ -16,8 +18,6 @@ from test_browser import (
     site,
     start_site,
 )
-
-from livetally.site import page_header
 
 
 def _colours(css: str) -> list[tuple[str, str]]:

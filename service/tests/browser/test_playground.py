@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from playwright.async_api import expect
-from test_browser import (
+
+from livetally.web.keys import Role
+from service.tests.browser.test_browser import (
     AWAY,
     OpenTab,
     Site,
@@ -16,8 +18,6 @@ from test_browser import (
     site,
     start_site,
 )
-
-from livetally.web.keys import Role
 from service.tests.support.faults import check_counts, until
 from service.tests.support.postgres import query
 

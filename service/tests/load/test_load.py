@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from test_limits import limited_key
 
 from livetally.web.keys import Role
+from service.tests.integration.ingest.test_limits import limited_key
 from service.tests.support.postgres import make_keys
 from service.tests.support.process import Process
 

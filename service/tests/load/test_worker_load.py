@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_archive import archive_all, worker
 
 from loadtest.lib.stand import Bench, Wrong
 from loadtest.worker.archive_load import compare
+from service.tests.integration.archive.test_archive import archive_all, worker
 from service.tests.support.archives import files, fill
 
 pytestmark = pytest.mark.load

@@ -1,4 +1,4 @@
-"""The shape of the code: what may import what, where the map leads, and no hidden state."""
+"""The house: what may import what, where the map leads, and no hidden state."""
 
 import ast
 import re
@@ -12,130 +12,111 @@ from livetally.ops.metrics import Metrics
 
 PACKAGE = Path(livetally.__file__).parent
 
-#: From the top down. A module imports only from the lines below its own.
-LAYERS = """
-    __main__
-    cli
-    cli.archive cli.aws cli.keys cli.replay cli.worker
-    cli.put cli.send cli.simulate cli.stats cli.tail
-    cli.remote cli.server
-    cli.command
-    client
-    client.threads
-    client.asking
-    client.live client.outbox
-    client.wire
-    client.errors client.topics
-    demo
-    demo_aws
-    serve
-    app worker
-    docs
-    asyncapi
-    openapi
-    archive formats key_admin pointer_history queue queue_admin restore rollup
-    export
-    manifest
-    ledger objects
-    bucket directory parquet schema
-    contents dead_letters sqs
-    inbox intake refusals
-    message records
-    aws_setup lines
-    aws
-    cable paths ws
-    colour_socket
-    channels colour_wires
-    colour results actions
-    collector item_socket views
-    detail hosts websocket
-    items
-    ingest live processes sse stats page_views verify pages examples listener partitions
-    connections topics history
-    operations
-    batcher hub edge
-    limits
-    auth
-    admin_topic feed items_topic pointers totals_topic
-    log_topic
-    topic
-    tracing
-    handshake
-    publisher viewer totals keys
-    shapes store service_role
-    asked database emf
-    events local_aws probe
-    described messages
-    answers
-    config masthead
-    address ecs errors frames health item local logs loops metrics protocols workers sql __init__
-"""
-LAYER = {name: n for n, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}
-
-
-def _name(parts: tuple[str, ...]) -> str:
-    """What a module is called here: by its file; in `cli` and `client` by both, "cli.send"."""
-    parts = parts[1:] if parts[:1] in (("protocols",), ("workers",)) and parts[1:] else parts
-    return ".".join(parts) or "__init__"
-
-
-def _place(file: Path) -> tuple[str, ...]:
-    """A module's place in the package; a package's own is its folder's."""
-    parts = file.relative_to(PACKAGE).with_suffix("").parts
-    return parts[:-1] if parts[-1] == "__init__" else parts
-
+#: What each package may import of the others. None imports itself by way of another.
+MAY_IMPORT = {
+    "cli": "archive base client db dev ops queue schema server web worker",
+    "dev": "base db ops queue server site web",
+    "server": "api base compat db ingest live ops queue schema site web",
+    "worker": "api archive base db ingest live ops queue schema web",
+    "site": "base live schema web",
+    "compat": "api base db ingest live ops schema web",
+    "archive": "base db ops",
+    "queue": "api base db ingest live ops schema web",
+    "api": "base db ingest live ops schema web",
+    "live": "base db ingest ops schema web",
+    "ingest": "base db ops schema web",
+    "web": "base db ops schema",
+    "db": "base ops",
+    "ops": "base schema",
+    "client": "schema",
+    "schema": "",
+    "base": "",
+}
+MAX_FILES = 12
 
 #: The snippets of /examples are data: they are shown, and run by their readers.
 FILES = {
-    _name(_place(file)): file for file in PACKAGE.rglob("*.py") if file.parent.name != "snippets"
+    file.relative_to(PACKAGE).with_suffix("").as_posix(): file
+    for file in PACKAGE.rglob("*.py")
+    if file.parent.name != "snippets"
 }
 MODULES = {name: ast.parse(file.read_text("utf-8")) for name, file in FILES.items()}
 
 
 def imported(name: str) -> set[str]:
-    """The modules of ours that a module imports."""
-    found: set[str] = set()
+    """The packages of ours that a module imports."""
+    folder = name.split("/")[:-1]
+    found = set()
     for node in ast.walk(MODULES[name]):
         if isinstance(node, ast.ImportFrom) and node.level:
-            package = FILES[name].relative_to(PACKAGE).parent.parts
-            base = package[: len(package) + 1 - node.level]
-            module = (*base, *node.module.split(".")) if node.module else base
-            ends = [()] if node.module else [(each.name,) for each in node.names]
-            found |= {_name((*module, *end)) for end in ends}
+            base = folder[: len(folder) + 1 - node.level]
+            module = [*base, *(node.module or "").split(".")] if node.module else base
+            found |= {module[0]} if module else {each.name for each in node.names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("livetally"):
             found.add("an absolute import of livetally")
-    return found - {"__version__"}
+    return found - {"__version__", folder[0] if folder else ""}
 
 
-def test_every_module_has_its_place() -> None:
-    """Each module is in one layer, and each name there is a module."""
-    assert MODULES.keys() == LAYER.keys()
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_packages_import_downwards(package: str) -> None:
+    """A package imports those it may, all of them below it: no cycles, no short cuts."""
+    order, allowed = list(MAY_IMPORT), set(MAY_IMPORT[package].split())
+    modules = [name for name in MODULES if name.startswith(f"{package}/")]
+    assert modules
+    assert set().union(*map(imported, modules)) <= allowed
+    assert all(order.index(each) > order.index(package) for each in allowed)
 
 
-@pytest.mark.parametrize("name", LAYER)
-def test_imports_go_one_way(name: str) -> None:
-    """A module imports from the layers below its own only: no cycles, no short cuts upwards."""
-    wrong = {each for each in imported(name) if LAYER.get(each, -1) <= LAYER[name]}
-    assert not wrong
+def test_every_module_is_in_a_package() -> None:
+    """Nothing lies beside the packages but the map and `python -m livetally`."""
+    assert {name.partition("/")[0] for name in MODULES} == {*MAY_IMPORT, "__init__", "__main__"}
+
+
+def test_folders_stay_small() -> None:
+    """At most so many files a folder; migrations only ever become more."""
+    folders = {file.parent for file in PACKAGE.rglob("*") if file.suffix in (".py", ".sql", ".css")}
+    folders -= {PACKAGE / "db/sql/migrations", PACKAGE / "site/examples/snippets"}
+    crowded = {
+        folder.name: files
+        for folder in folders
+        if (files := sum(each.is_file() for each in folder.iterdir())) > MAX_FILES
+    }
+    assert not crowded
+
+
+def test_public_names_are_told_apart() -> None:
+    """No two public classes share a name: a reader who searches for one finds one."""
+    places: dict[str, list[str]] = {}
+    for name, tree in MODULES.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name)
+    assert not {name: files for name, files in places.items() if len(files) > 1}
+
+
+def _named(text: str) -> set[str]:
+    """The entries of a map: the word that begins a line of its block."""
+    return set(re.findall(r"^ *([a-z_0-9/]+?)/? {2,}\S", text, re.MULTILINE))
 
 
 def test_the_map_leads_everywhere() -> None:
-    """Every module has its words in the map, and what the map names is there.
-
-    The modules of `cli` and `client` have theirs in these packages' own docstrings.
-    """
-    entry = re.compile(r"(?:^    |   ?)([a-z_]+)/? {2,}\S", re.MULTILINE)
-    named = set(entry.findall(livetally.__doc__ or ""))
-    pointed = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"-> (.*)", livetally.__doc__ or ""))))
-    parts = {name for name in MODULES if "." in name}
-    own = {"__init__", "__main__", "protocols", "workers"}
-    assert MODULES.keys() - own - parts <= named | pointed
-    assert (named | pointed) <= MODULES.keys()
-    for name in parts:
-        package, _, part = name.partition(".")
-        assert re.search(
-            rf"^    {part}  +\S", ast.get_docstring(MODULES[package], False) or "", re.M
-        )
+    """The package's docstring names its packages, in the order of their layers, and files that are
+    there; each package's own names each of its files."""
+    text = livetally.__doc__ or ""
+    packages = re.findall(r"^    ([a-z]+) {2,}\S", text, re.MULTILINE)
+    assert packages == list(MAY_IMPORT)
+    assert {each for each in _named(text) if "/" in each} <= MODULES.keys()
+    for name, tree in MODULES.items():
+        if name.endswith("/__init__"):
+            folder = FILES[name].parent
+            there = {
+                each.stem
+                for each in folder.iterdir()
+                if (each.suffix == ".py" and each.stem != "__init__")
+                or (each.is_dir() and (each / "__init__.py").exists())
+            }
+            named = _named(ast.get_docstring(tree, clean=False) or "")
+            assert there <= named, name
 
 
 _MUTATORS = re.compile(
@@ -173,7 +154,7 @@ def _changes(tree: ast.Module) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", LAYER)
+@pytest.mark.parametrize("name", MODULES)
 def test_no_module_has_state(name: str) -> None:
     """What is made at import is never changed: two services in one process share nothing."""
     assert not _changes(MODULES[name])

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from msgspec import Raw
 
 from livetally.base.errors import BadMessage, LivetallyError, MalformedJson
+from livetally.base.lines import MAX_LINE_BYTES, Lines
 from livetally.compat import actions
 from livetally.compat.collector import detail
 from livetally.compat.page_views import hosts
@@ -17,7 +18,6 @@ from livetally.ingest import events
 from livetally.live import frames, subscriptions, websocket
 from livetally.queue import message
 from livetally.queue import parser as records
-from livetally.queue.lines import MAX_LINE_BYTES, Lines
 from loadtest.load.socket import Closed, take_frame
 
 FIELDS = (detail.Field("session_id", 10), detail.Field("url", 10, required=False))

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import livetally
 from livetally.base.client_address import client_address, parse_networks
 from livetally.base.config import Config, ConfigError
+from livetally.base.lines import MAX_LINE_BYTES, Lines
 from livetally.live.frames import websocket_text
-from livetally.queue.lines import MAX_LINE_BYTES, Lines
 from service.tests.support import decoders
 
 PACKAGE = Path(livetally.__file__).parent

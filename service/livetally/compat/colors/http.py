@@ -19,11 +19,11 @@ from ...base.config import MAX_SUBJECTS
 from ...base.errors import BadRequest
 from ...db.database import Database
 from ...schema.compat import AdminStats
+from ...schema.http import KeyQuery
 from ...web.auth import Auth, Key, key_of
 from ...web.keys import Role
 from ...web.middleware import json_response
 from ...web.operation_docs import Example, described, sent
-from ...web.params import KeyQuery
 
 #: The actions that are pushed; any other name can be sent and asked for.
 ACTIONS = ("hover", "click")

@@ -28,7 +28,7 @@ from ...base.errors import (
     MissingKey,
     UnknownKey,
 )
-from ...ingest.events import plainly
+from ...base.validation import plainly
 from ...live.connections import Connection, Connections, error_message
 from ...live.frames import message, websocket_text
 from ...live.hub import Hub

@@ -33,8 +33,9 @@ from ...api.page_views import (
 )
 from ...base.config import MAX_SUBSCRIPTIONS
 from ...base.errors import BadRequest, Unprocessable
+from ...base.validation import plainly
 from ...ingest.batcher import Batcher
-from ...ingest.events import Parsed, check, new_id, plainly
+from ...ingest.events import Parsed, check, new_id
 from ...live.connections import Connections
 from ...live.frames import message, websocket_text
 from ...live.topics.base import Subscription

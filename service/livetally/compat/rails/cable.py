@@ -39,10 +39,10 @@ from ...live.frames import message, websocket_text
 from ...live.topics.totals import TotalsKey
 from ...ops.health import Health
 from ...schema.compat import RailsVersion
+from ...schema.http import KeyQuery
 from ...web.auth import Auth, key_of
 from ...web.keys import Role
 from ...web.operation_docs import Example, described
-from ...web.params import KeyQuery
 from ..websocket import accept, texts
 from .channels import CableSocket, Channel, Identifier, parse, text_of
 

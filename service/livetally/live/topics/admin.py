@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from ...base.config import MAX_SUBJECTS
+from ...schema.changes import Change
 from ..frames import Message, message
-from ..publisher import Change
 from .base import Position, Topic
 
 #: The project that stands for all of them; projects begin with 1.

@@ -17,8 +17,8 @@ from ...base.errors import DatabaseUnavailable
 from ...db.database import Database
 from ...ops.health import wait
 from ...ops.metrics import Metrics
+from ...schema.changes import Change
 from ..frames import Message
-from ..publisher import Change
 from ..viewer import Viewer
 
 log = logging.getLogger(__name__)

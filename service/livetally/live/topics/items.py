@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from ...schema.changes import Change, ItemsChanged
 from ...schema.items import Item
 from ..frames import Message, message
-from ..publisher import Change, ItemsChanged
 from .base import Position, Subscription, Topic
 
 #: A frame of a snapshot holds this many items, and about this many bytes, at most.

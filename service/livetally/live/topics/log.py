@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from ..publisher import Change
+from ...schema.changes import Change
 from .base import Position, Topic
 
 

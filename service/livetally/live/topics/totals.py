@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from ...base.config import MAX_SUBJECTS
+from ...schema.changes import Change
 from ..frames import Message
-from ..publisher import Change
 from .base import Position, Subscription, Topic
 from .counters import Totals
 

@@ -5,10 +5,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from test_protocol_views import Model, reader
 
 from livetally.compat.page_views.views import View, events_of
 from livetally.web.keys import Role
+from service.tests.integration.compat.test_blog_views import Model, reader
 from service.tests.support.postgres import make_keys, query
 from service.tests.support.server import Service
 

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from test_archive import all_archived, buckets, worker
 
 from livetally.archive.archiver import Archive
 from livetally.archive.stores import open_objects
 from livetally.base.errors import DatabaseUnavailable
+from service.tests.integration.archive.test_archive import all_archived, buckets, worker
 from service.tests.support.archives import Buckets, check_archive, environment, fill
 from service.tests.support.aws import BREAK, Gate, Spoil, s3_refusing
 from service.tests.support.faults import until

@@ -16,8 +16,6 @@ from typing import Any
 
 import duckdb
 import pytest
-from test_archive import archive_all, worker
-from test_rollup import DAY, rolling, today
 
 from livetally.archive.export import Export, Wanted
 from livetally.archive.restore import restore
@@ -25,6 +23,8 @@ from livetally.archive.stores import Objects, open_objects
 from livetally.base.errors import ArchiveUnavailable, Conflict, NotFound
 from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres
+from service.tests.integration.archive.test_archive import archive_all, worker
+from service.tests.integration.archive.test_rollup import DAY, rolling, today
 from service.tests.support.archives import files, fill, in_archive, in_postgres
 from service.tests.support.postgres import query
 from service.tests.support.server import Service

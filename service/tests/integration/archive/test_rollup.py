@@ -11,7 +11,6 @@ from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from test_archive import archive_all, worker
 
 from livetally.base.config import Config
 from livetally.base.errors import DatabaseUnavailable
@@ -20,6 +19,7 @@ from livetally.ops.health import Health
 from livetally.ops.metrics import Metrics
 from livetally.web.keys import Role
 from livetally.worker.rollup import RollUp
+from service.tests.integration.archive.test_archive import archive_all, worker
 from service.tests.support.archives import fill, in_archive, in_postgres
 from service.tests.support.faults import until
 from service.tests.support.postgres import query

@@ -14,11 +14,11 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
-from test_archive import archive_all, worker
 
 from livetally.base.errors import MissingKey
 from livetally.compat.collector.routes import _login
 from livetally.web.keys import Role
+from service.tests.integration.archive.test_archive import archive_all, worker
 from service.tests.support.archives import check_archive, manifest_entries
 from service.tests.support.faults import until
 from service.tests.support.postgres import make_key, make_keys, query, totals_in

@@ -15,11 +15,11 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
-from test_items import delete, get, put
 
 from livetally.client import Client
 from livetally.compat.items import wire
 from livetally.web.keys import Role
+from service.tests.integration.live.test_items import delete, get, put
 from service.tests.support.aws import Account, working
 from service.tests.support.chromium import find_chromium, launched
 from service.tests.support.postgres import make_key, make_keys, query

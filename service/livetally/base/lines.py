@@ -3,8 +3,8 @@
 import zlib
 from collections.abc import AsyncGenerator
 
-from ..base.config import MAX_BODY_BYTES
-from ..base.errors import MalformedObject
+from .config import MAX_BODY_BYTES
+from .errors import MalformedObject
 
 #: A longer line is skipped and refused. No event or item that is taken is near it.
 MAX_LINE_BYTES = MAX_BODY_BYTES
