@@ -1,14 +1,23 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { basename } from "node:path";
 import { defineConfig } from "vite";
 
 // `npm run dev` serves the pages and passes the rest on to a service started by `make run`.
 const service = process.env.LIVETALLY_URL ?? "http://127.0.0.1:8080";
 
 const folder = new URL("./", import.meta.url).pathname;
-const PART = "header.html";
-const PAGES = readdirSync(folder).filter((name) => name.endsWith(".html") && name !== PART);
+const HEADER = "src/pages/shared/header.html";
 
-const addressOf = (file) => `/${file.replace(/^\/?(index)?/, "").replace(".html", "")}`;
+/** Where a page is, by its file's name: overview.html at /overview, index.html at /. */
+const addressOf = (file) => `/${basename(file, ".html").replace(/^index$/, "")}`;
+
+/** Every page's file by its address. */
+const PAGES = new Map(
+  readdirSync(`${folder}src/pages`, { recursive: true })
+    .map((file) => `src/pages/${file}`)
+    .filter((file) => file.endsWith(".html") && file !== HEADER)
+    .map((file) => [addressOf(file), file]),
+);
 
 /** Every page's header is header.html, where its own link is marked as the page that one is on. */
 const header = {
@@ -17,15 +26,29 @@ const header = {
     order: "pre",
     handler: (html, { path }) =>
       html.replace("<!-- header -->", () =>
-        readFileSync(folder + PART, "utf8").replace(
+        readFileSync(folder + HEADER, "utf8").replace(
           new RegExp(`(<nav[^]*?<a href="${addressOf(path)}")`),
           '$1 aria-current="page"',
         ),
       ),
   },
+};
+
+/** Pages live in folders of their own and are built, and in development served, side by side. */
+const addresses = {
+  name: "livetally-addresses",
+  enforce: "post",
+  generateBundle(_, bundle) {
+    for (const [name, { source }] of Object.entries(bundle)) {
+      if (!name.endsWith(".html")) continue;
+      delete bundle[name];
+      this.emitFile({ type: "asset", fileName: basename(name), source });
+    }
+  },
   configureServer: ({ middlewares }) => {
     middlewares.use((request, _, next) => {
-      if (PAGES.includes(`${request.url.slice(1)}.html`)) request.url += ".html";
+      const page = PAGES.get(request.url.split("?")[0]);
+      if (page) request.url = `/${page}`;
       next();
     });
   },
@@ -34,7 +57,7 @@ const header = {
 export default defineConfig({
   base: "/",
   appType: "mpa",
-  plugins: [header],
+  plugins: [header, addresses],
   build: {
     outDir: "dist",
     assetsDir: "assets",
@@ -42,7 +65,7 @@ export default defineConfig({
     // The pages must run under a policy without inline scripts or data: addresses.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rollupOptions: { input: PAGES.map((name) => folder + name) },
+    rollupOptions: { input: [...PAGES.values()].map((file) => folder + file) },
   },
   server: {
     host: "127.0.0.1",

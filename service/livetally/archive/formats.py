@@ -20,7 +20,7 @@ _ARROW = Schema([Field("project", DataType.string(), nullable=False), *schema.FI
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FAR = timedelta(hours=23, minutes=59)
 _ROW_BYTES = 300
-#: As the page's own CSV has it: frontend/src/csv.js.
+#: As the page's own CSV has it: frontend/src/lib/csv.js.
 _FORMULA = re.compile(r"[\s\x00-\x1f]*[=+\-@\uff0b\uff0d\uff1d\uff20]|[\t\r]")
 
 

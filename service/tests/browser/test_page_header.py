@@ -27,7 +27,7 @@ def _colours(css: str) -> list[tuple[str, str]]:
 
 def test_the_servers_pages_have_the_colours_of_the_built_ones() -> None:
     """Every custom property has the same value in both, in light and in dark."""
-    built = (FRONTEND / "src" / "style" / "base.css").read_text("utf-8")
+    built = (FRONTEND / "src" / "styles" / "base.css").read_text("utf-8")
     assert len(_colours(built)) > 30
     assert _colours(page_header.style()) == _colours(built)
 

@@ -1,7 +1,7 @@
 """What the pages that this server writes itself share with the built ones: the top, the colours.
 
-The built pages have theirs from frontend/header.html and frontend/src/style/base.css; a test keeps
-the two alike.
+The built pages have theirs from frontend/src: pages/shared/header.html and styles/base.css. A test
+keeps the two alike.
 """
 
 import base64

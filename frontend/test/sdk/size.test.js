@@ -1,0 +1,22 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { gunzipSync } from "node:zlib";
+
+// What a page that uses Livetally makes its readers load, gzipped. `npm run build` makes the files.
+const BUILT = new URL("../../dist/js/", import.meta.url);
+const MOST_BYTES = {
+  "livetally-track.js": 5_000,
+  "livetally-track.mjs": 5_000,
+  "livetally.js": 9_000,
+  "livetally.mjs": 9_000,
+  "livetally-count.js": 5_000,
+};
+
+for (const [name, most] of Object.entries(MOST_BYTES)) {
+  test(`${name} has no more than ${most} bytes, and what is gzipped is the same`, async () => {
+    const gzipped = await readFile(new URL(`${name}.gz`, BUILT));
+    assert.ok(gzipped.length <= most, `${gzipped.length} bytes`);
+    assert.deepEqual(gunzipSync(gzipped), await readFile(new URL(name, BUILT)));
+  });
+}
