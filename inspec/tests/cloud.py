@@ -11,12 +11,13 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from terraform.tests import moto_server, stack
+from terraform.tests import moto_server
+from terraform.tests.cloud import Moto
 
 moto_server.fill()
 
 
-class Cloud(stack.Moto):
+class Cloud(Moto):
     """moto in this process: what AWS has no call to change is changed in its memory."""
 
     inputs: dict[str, Any]

@@ -40,8 +40,8 @@ def main() -> int:
     print(f"\n{figures.as_table()}\n")
     _say(f"{time.monotonic() - started:.0f} s; after each part Postgres held what was acknowledged")
     if not arguments.no_save and not only:
-        figures.save(RESULTS, described + (", --quick" if arguments.quick else ""))
-        _say("saved in loadtest/results/")
+        figures.save(RESULTS / "bench", described + (", --quick" if arguments.quick else ""))
+        _say("saved in loadtest/results/bench/")
     return 0
 
 

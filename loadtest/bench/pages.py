@@ -18,7 +18,7 @@ import aiohttp
 from playwright.async_api import CDPSession, Page
 
 from loadtest.lib.stand import Bench, stand
-from service.tests.support.chromium import launched
+from service.tests.support.browser.chromium import launched
 
 # Two topics are watched, and each may send a frame this often: enough for 200 messages a second.
 FRAME_INTERVAL_MS = 8

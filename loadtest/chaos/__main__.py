@@ -28,8 +28,9 @@ from livetally.web.keys import Role
 from loadtest.chaos.faults import FAULTS, Fault, Impossible
 from loadtest.chaos.ground import Ground, Screen, ground
 from loadtest.lib.figures import machine
-from service.tests.support.faults import Load, until
+from service.tests.support.faults.load import Load
 from service.tests.support.postgres import query, totals_in
+from service.tests.support.waiting import until
 
 EXACT_S = 2.0
 #: A process may have grown by this since the start: the heap keeps what thousands of viewers took.
@@ -223,7 +224,7 @@ def main() -> int:
     print(f"\n{text}")
     if options.results:
         results = Path(options.results)
-        results.mkdir(exist_ok=True)
+        results.mkdir(exist_ok=True, parents=True)
         (results / "chaos.md").write_text(text)
         (results / "chaos.json").write_text(
             json.dumps([asdict(each) for each in outcomes], indent=1) + "\n"

@@ -17,7 +17,8 @@ import psycopg
 from redis import Redis
 
 from loadtest.chaos.ground import Child, Ground, faketime
-from service.tests.support.faults import paused, until
+from service.tests.support.process import paused
+from service.tests.support.waiting import until
 
 #: Connections that never say what they want.
 LORISES = 2_000

@@ -22,8 +22,10 @@ from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres, LocalRedis
 from livetally.web.keys import Role
 from loadtest.lib.stand import free_port
-from service.tests.support.faults import Relay, Viewer, until
+from service.tests.support.faults.relay import Relay
+from service.tests.support.faults.viewers import Viewer
 from service.tests.support.postgres import make_keys
+from service.tests.support.waiting import until
 
 DATABASE = "chaos"
 #: The disk of the Postgres whose disk gets full.

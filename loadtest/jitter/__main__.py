@@ -1,7 +1,7 @@
 """Nothing missed: viewers that are cut off again and again, servers that are killed and restarted.
 
 Modelled on the public jitter benchmark for websocket servers. Exits with 1 if a message is lost,
-doubled or out of order, or too late; results/jitter.md says what was measured and how.
+doubled or out of order, or too late; results/jitter/jitter.md says what was measured and how.
 """
 
 import argparse
@@ -115,10 +115,11 @@ def main() -> int:
             runs.append(_run(mode, plan, settings, Path(name)))
             print(f"{HEADER}\n{row(runs[-1])}\n\n{plot(runs[-1])}\n", flush=True)
     if not arguments.no_save:
-        RESULTS.mkdir(exist_ok=True)
+        results = RESULTS / "jitter"
+        results.mkdir(exist_ok=True, parents=True)
         document = {"at": at, "machine": described, "runs": runs}
-        (RESULTS / "jitter.json").write_text(json.dumps(document, indent=1) + "\n")
-        (RESULTS / "jitter.md").write_text(markdown(runs, at, described))
+        (results / "jitter.json").write_text(json.dumps(document, indent=1) + "\n")
+        (results / "jitter.md").write_text(markdown(runs, at, described))
     failed = [f"{run['mode']}: {what}" for run in runs for what in run["failures"]]
     print("\n".join(failed) or "as required")
     return 1 if failed else 0

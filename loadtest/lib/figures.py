@@ -81,7 +81,7 @@ class Figures:
         )
 
     def save(self, folder: Path, machine: str) -> None:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True, parents=True)
         document = {
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "machine": machine,
@@ -129,7 +129,7 @@ def keep(folder: str, name: str, command: str, on: str, facts: Mapping[str, floa
     print(page)
     if folder:
         to = Path(folder)
-        to.mkdir(exist_ok=True)
+        to.mkdir(exist_ok=True, parents=True)
         document = {"at": at, "command": command, "machine": on, "figures": facts}
         (to / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
         (to / f"{name}.md").write_text(page)

@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1, help="processes of the load")
     parser.add_argument("--users", type=int, default=200)
     parser.add_argument("--stop-timeout", default="10")
-    parser.add_argument("--results", default=str(RESULTS))
+    parser.add_argument("--results", default=str(RESULTS / "load"))
     options, rest = parser.parse_known_args()
     arguments = [
         "--headless", "--users", str(options.users), "--stop-timeout", options.stop_timeout,

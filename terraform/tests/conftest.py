@@ -11,15 +11,8 @@ from typing import Any
 
 import pytest
 
-from terraform.tests.stack import (
-    AURORA,
-    ROOT,
-    Background,
-    Missing,
-    Moto,
-    Stack,
-    terraform_and_mirror,
-)
+from terraform.tests.cloud import ROOT, Moto
+from terraform.tests.stack import AURORA, Background, Missing, Stack, terraform_and_mirror
 
 #: Where `make terraform-test` has installed it, with pins of its own.
 CHECKOV = Path(os.environ.get("CHECKOV", ROOT.parent / ".venv" / "checkov" / "bin" / "checkov"))

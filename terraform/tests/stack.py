@@ -3,23 +3,15 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
 from python_terraform import IsFlagged, Terraform
 
-ROOT = Path(__file__).parents[1]
-
-MOTO_SERVER = "terraform.tests.moto_server"
+from terraform.tests.cloud import ROOT, STATE_BUCKET, Moto
 
 #: What makes Postgres Aurora's.
 AURORA = {
@@ -44,9 +36,6 @@ HOW_TO_GET = (
     " in a directory that TF_PLUGIN_DIR names: on a machine that may download,"
     " `terraform -chdir=terraform providers mirror DIRECTORY` makes one."
 )
-
-#: Where the applied environments' states are.
-STATE_BUCKET = "livetally-terraform-test"
 
 #: S3 as a path of the one address, for the state and for everything: for tests only.
 BACKEND_OVERRIDE = """
@@ -96,87 +85,6 @@ def terraform_and_mirror() -> tuple[str, Path]:
         ):
             return binary, directory
     raise Missing(f"no AWS provider in {named or ', '.join(MIRRORS)}. {HOW_TO_GET}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Moto:
-    """A cloud of one's own: moto's server, with what it lacks, on a free port of this machine."""
-
-    def __init__(self, log: Path) -> None:
-        self._port = free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
-        self._log = log
-        self._calls = log.with_suffix(".calls")
-
-    def __enter__(self) -> "Moto":
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", MOTO_SERVER, "-H", "127.0.0.1", "-p", str(self._port)],
-                cwd=ROOT.parent,
-                env={**os.environ, "MOTO_CALLS": str(self._calls)},
-                stdout=log,
-                stderr=log,
-            )
-        deadline = time.monotonic() + 60
-        while not self._answers():
-            assert self._process.poll() is None, self._log.read_text()
-            assert time.monotonic() < deadline, self._log.read_text()
-            time.sleep(0.1)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._process.terminate()
-        self._process.wait(10)
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/moto-api/", timeout=5):  # noqa: S310
-                return True
-        except (urllib.error.URLError, OSError):
-            return False
-
-    @contextmanager
-    def calls(self) -> Iterator[set[str]]:
-        """What is called meanwhile, as IAM names actions; known at the end."""
-        called: set[str] = set()
-        begin = self._calls.stat().st_size
-        yield called
-        with self._calls.open(encoding="utf-8") as file:
-            file.seek(begin)
-            called |= set(file.read().split())
-
-    def client(self, service: str, region: str = "eu-central-1") -> Any:
-        """boto3's client: what AWS itself says there is."""
-        return boto3.client(
-            service,
-            region_name=region,
-            endpoint_url=self.url,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-
-    def make_hosted_zone(self, name: str) -> None:
-        """The domain: the one thing that must be there before the first apply."""
-        self.client("route53").create_hosted_zone(Name=name, CallerReference=name)
-
-    def make_state_bucket(self) -> None:
-        self.client("s3").create_bucket(
-            Bucket=STATE_BUCKET,
-            CreateBucketConfiguration={"LocationConstraint": "eu-central-1"},
-        )
-
-    def environ(self) -> dict[str, str]:
-        return {
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
 
 
 class Stack:
@@ -255,6 +163,13 @@ class Stack:
             found = json.loads(self.run("output", json=IsFlagged))
             self._outputs = {name: each["value"] for name, each in found.items()}
         return self._outputs
+
+    def container(self, task: str) -> dict[str, Any]:
+        """The one container of a task definition, as ECS has it."""
+        arn = self.outputs()["service"]["task_definition_arns"][task]
+        definition = self.moto.client("ecs").describe_task_definition(taskDefinition=arn)
+        (found,) = definition["taskDefinition"]["containerDefinitions"]
+        return dict(found)
 
     def destroy(self, **changed: object) -> None:
         options = self.variables(**changed)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from terraform.tests.policies import only_tls
 from terraform.tests.stack import Stack, changes
 
 #: What a second plan may show although nothing was changed: (type, attribute) and why moto differs.
@@ -118,18 +119,6 @@ def test_data_is_encrypted_and_kept_apart(applied: Stack) -> None:
         assert policy["Statement"] == [only_tls("s3:*", [f"{arn}/*", arn])]
 
 
-def only_tls(actions: str, resource: object) -> dict[str, Any]:
-    """Whoever it is, and whatever else allows it: not without TLS."""
-    return {
-        "Sid": "OnlyTLS",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": actions,
-        "Resource": resource,
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-
-
 def test_only_the_load_balancer_hears_the_world(applied: Stack) -> None:
     """No other group has a rule with an address inwards, and data has no way out."""
     outputs, ec2 = applied.outputs(), applied.moto.client("ec2")
@@ -174,25 +163,17 @@ def test_time_outs_fit_websockets(applied: Stack) -> None:
     ]
     # Not /readyz: a fail-over of Postgres would have every task replaced, its viewers cut.
     assert found["HealthCheckPath"] == "/healthz"
-    web = container(applied, "web")
+    web = applied.container("web")
     environment = {each["name"]: each["value"] for each in web["environment"]}
     assert int(environment["LIVETALLY_PING_INTERVAL_S"]) * 2 < 120
     assert int(environment["LIVETALLY_DRAIN_S"]) <= 60
     assert web["stopTimeout"] == 120
 
 
-def container(stack: Stack, task: str) -> dict[str, Any]:
-    """The one container of a task definition, as ECS has it."""
-    arn = stack.outputs()["service"]["task_definition_arns"][task]
-    definition = stack.moto.client("ecs").describe_task_definition(taskDefinition=arn)
-    (found,) = definition["taskDefinition"]["containerDefinitions"]
-    return dict(found)
-
-
 @pytest.mark.parametrize("task", ["web", "worker", "migrate"])
 def test_tasks_are_locked_down(applied: Stack, task: str) -> None:
     """Not root, nothing writable, no capability, passwords from Secrets Manager only."""
-    found = container(applied, task)
+    found = applied.container(task)
     assert found["user"] == "10001:10001"
     assert found["readonlyRootFilesystem"] is True
     assert found["linuxParameters"]["capabilities"]["drop"] == ["ALL"]

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from terraform.tests.policies import only_tls
 from terraform.tests.stack import Stack
-from terraform.tests.test_apply import only_tls
 
 
 def test_who_may_send_to_the_queue(applied: Stack) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
+from terraform.tests.policies import refused
 from terraform.tests.stack import BACKEND_OVERRIDE, ROOT, Stack
-from terraform.tests.test_access import refused
-from terraform.tests.test_apply import container
 
 DOCKER = """#!/usr/bin/env bash
 MANIFEST=application/vnd.docker.distribution.manifest.v2+json
@@ -121,7 +120,7 @@ def test_a_deploy_migrates_then_rolls_out(applied: Stack, docker: Path) -> None:
     if pages:
         found = applied.moto.client("s3").head_object(Bucket=pages, Key="assets/app.js")
         assert "immutable" in found["CacheControl"]
-    assert container(applied, "web")["image"].endswith(":v2")
+    assert applied.container("web")["image"].endswith(":v2")
 
 
 def test_a_tag_of_before_is_a_rollback(applied: Stack, docker: Path) -> None:

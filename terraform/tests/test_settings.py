@@ -22,8 +22,8 @@ from redis import Redis
 
 from livetally.base.config import Config
 from livetally.dev.servers import LocalPostgres, LocalRedis
-from terraform.tests.stack import Stack, free_port
-from terraform.tests.test_apply import container
+from terraform.tests.cloud import free_port
+from terraform.tests.stack import Stack
 
 #: What the secrets hold here. RDS and we make passwords of letters and digits.
 OWNER_PASSWORD, SERVICE_PASSWORD = "owner0123456789", "service0123456789"
@@ -31,7 +31,7 @@ OWNER_PASSWORD, SERVICE_PASSWORD = "owner0123456789", "service0123456789"
 
 def given(stack: Stack, task: str) -> dict[str, str]:
     """A container's variables, with the secrets' values as ECS would put them in."""
-    found = container(stack, task)
+    found = stack.container(task)
     owner = stack.outputs()["database"]["owner_secret_arn"]
     values = {each["name"]: each["value"] for each in found["environment"]}
     for each in found["secrets"]:
@@ -131,7 +131,7 @@ def _run(
     stack: Stack, task: str, here: dict[str, str], port: int = 0, command: list[str] | None = None
 ) -> subprocess.Popen[str]:
     """The container's command, as a process."""
-    words = command or container(stack, task)["command"]
+    words = command or stack.container(task)["command"]
     return subprocess.Popen(
         [sys.executable, "-m", "livetally", *words],
         env=_environ(stack, task, here, port),
@@ -160,7 +160,7 @@ def _running(
 
 
 def _health_check(stack: Stack, task: str) -> list[str]:
-    kind, *command = container(stack, task)["healthCheck"]["command"]
+    kind, *command = stack.container(task)["healthCheck"]["command"]
     assert kind == "CMD"
     return command
 

@@ -1,6 +1,5 @@
 """The admin page, used by a real Chromium: all counts, keys, processes, dead letters, pointers."""
 
-# ruff: noqa: F401, F811 - fixtures are imported by name, and arguments are called like them
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -9,23 +8,16 @@ from typing import Any
 from playwright.async_api import expect
 
 from livetally.web.keys import Role
-from service.tests.browser.test_browser import (
-    AWAY,
-    HOSTILE,
-    REFUSED,
-    OpenTab,
-    Site,
-    axe_finds_nothing,
-    chromium,
-    open_tab,
-    pytestmark,
-    site,
-    start_site,
-)
 from service.tests.support.aws import Account, working
-from service.tests.support.chromium import Tab
+from service.tests.support.browser.axe import axe_finds_nothing
+from service.tests.support.browser.chromium import needs_chromium
+from service.tests.support.browser.names import HOSTILE
+from service.tests.support.browser.site import OpenTab, Site
+from service.tests.support.browser.tab import AWAY, REFUSED, Tab
 from service.tests.support.postgres import make_key
-from service.tests.support.server import Service
+
+pytestmark = needs_chromium
+
 
 # A key that the API refuses first ends a connection that is only being made.
 LEFT = "closed before the connection is established"

@@ -1,119 +1,27 @@
 """The page, used by a real Chromium: what one person counts, another sees, and Postgres holds."""
 
 import asyncio
-import itertools
 import random
 import re
-import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
 
 import pytest
-from playwright.async_api import Browser, ViewportSize, expect
+from playwright.async_api import expect
 
 from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres
 from livetally.web.keys import Role
-from service.tests.support.chromium import TYPES, Shown, Tab, find_chromium, launched, stored
-from service.tests.support.faults import check_counts, until
-from service.tests.support.paths import FRONTEND
-from service.tests.support.postgres import make_keys, query
-from service.tests.support.process import Process
-from service.tests.support.server import Service
+from service.tests.support.browser.axe import PHONE, axe_finds_nothing
+from service.tests.support.browser.chromium import needs_chromium
+from service.tests.support.browser.names import HOSTILE
+from service.tests.support.browser.site import OpenTab, Site
+from service.tests.support.browser.tab import AWAY, REFUSED, TYPES, UNAVAILABLE, Tab
+from service.tests.support.postgres import query
+from service.tests.support.waiting import until
 
-PAGE = FRONTEND / "dist"
-AXE = FRONTEND / "node_modules" / "axe-core" / "axe.min.js"
-
-# What Chromium's console says of a server that is away, and of one that refuses.
-AWAY = r"net::ERR_(CONNECTION_\w+|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED|INCOMPLETE_\w+)"
-REFUSED = r"status of (401|403)"
-UNAVAILABLE = r"status of 503"
-
-DESKTOP: ViewportSize = {"width": 1440, "height": 900}
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-PHONE: ViewportSize = {"width": 390, "height": 844}
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(find_chromium() is None, reason="no Chromium or Chrome found"),
-    pytest.mark.skipif(
-        not PAGE.exists() and shutil.which("npm") is None, reason="no page: Node is missing"
-    ),
-]
-
-OpenTab = Callable[..., Awaitable[Tab]]
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with launched() as browser:
-        yield browser
-
-
-@pytest.fixture
-async def open_tab(chromium: Browser) -> AsyncIterator[OpenTab]:
-    """open_tab(url) opens the page for one more person. At the end, no tab may have complained."""
-    tabs: list[Tab] = []
-
-    async def open_tab(url: str, *, expected: str = "", base: str = "", **options: Any) -> Tab:
-        options = {"viewport": DESKTOP, "locale": "en-GB", "timezone_id": "UTC", **options}
-        context = await chromium.new_context(**options)
-        tabs.append(Tab(await context.new_page(), base or url, expected))
-        await tabs[-1].page.goto(url)
-        return tabs[-1]
-
-    yield open_tab
-    assert [complaint for tab in tabs for complaint in tab.complaints()] == []
-
-
-class Site:
-    """The server as a process that gives the page its keys, and a client of its API."""
-
-    def __init__(self, process: Process, api: Service) -> None:
-        self.process = process
-        self.api = api
-        self.url = process.url
-        self.database_url = api.database_url
-
-    def stored(self) -> Shown:
-        return stored(self.database_url)
-
-    def agrees(self, made: Counter[tuple[str, str]]) -> None:
-        """Postgres holds exactly these events, and its log, totals and minutes say the same."""
-        assert self.stored().counts == made
-        check_counts(self.database_url)
-
-
-@pytest.fixture
-async def start_site(
-    spawn: Callable[..., Process], database_url: str
-) -> AsyncIterator[Callable[..., Awaitable[Site]]]:
-    sites: list[Site] = []
-
-    async def start(database_url: str = database_url, **settings: str) -> Site:
-        keys = await make_keys(database_url)
-        settings = {
-            "LIVETALLY_DATABASE_URL": database_url,
-            "LIVETALLY_PAGES_DIR": str(PAGE),
-            "LIVETALLY_PAGE_WRITE_KEY": keys[Role.WRITE],
-            "LIVETALLY_PAGE_READ_KEY": keys[Role.READ],
-            **settings,
-        }
-        process = spawn(**settings)
-        await asyncio.to_thread(process.wait_ready)
-        sites.append(Site(process, Service(process.url, database_url, keys)))
-        return sites[-1]
-
-    yield start
-    for site in sites:
-        await site.api.close()
-
-
-@pytest.fixture
-async def site(start_site: Callable[..., Awaitable[Site]]) -> Site:
-    return await start_site()
+pytestmark = needs_chromium
 
 
 @pytest.fixture
@@ -257,26 +165,6 @@ async def test_a_colour_belongs_to_a_name(site: Site, open_tab: OpenTab) -> None
         assert f"--colour: {paints[0][subject]}" in str(style)
 
 
-HOSTILE = [
-    "<img src=x onerror=globalThis.hacked=1>",
-    "'\"></td></table><script>globalThis.hacked=1</script>",
-    "<svg/onload=globalThis.hacked=1>&lt;b&gt;",
-    "javascript:globalThis.hacked=1",
-    "]; } * { display: none } /* \\",
-    "{{7*7}}${7*7}%s%n",
-    "\u202eright to left \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627",
-    "\U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001f3f3\ufe0f\u200d\U0001f308",
-    "a\u0301\u0301\u0301\u0301\u0301 \ufeff\u200b\u2028zero width",
-    "line\nbreak\ttab",
-    "  spaces around  ",
-    "click:red",
-    "__proto__",
-    "constructor",
-    "0",
-    "W" * 1_024,
-]
-
-
 async def test_names_are_text_and_nothing_else(site: Site, open_tab: OpenTab) -> None:
     """Whatever a subject is called, its name is shown to the letter and counted; no script of it
     runs, no element comes of it, and it doesn't widen the page."""
@@ -401,19 +289,6 @@ async def test_the_grid_by_keyboard(site: Site, open_tab: OpenTab) -> None:
     counts = {("click", subject): n for subject, n in made.items()}
     await until(lambda: site.stored().counts == counts, 10, lambda: site.stored())
     await tab.shows(site.stored)
-
-
-async def axe_finds_nothing(tab: Tab) -> None:
-    """No violation that axe-core knows, on a phone and a desktop, light and dark; and it fits."""
-    await tab.page.evaluate(AXE.read_text())
-    for size, scheme in itertools.product([PHONE, DESKTOP], SCHEMES):
-        await tab.page.set_viewport_size(size)
-        await tab.page.emulate_media(color_scheme=scheme)
-        found = await tab.page.evaluate("axe.run({resultTypes: ['violations']})")
-        violations = [(v["id"], [n["html"] for n in v["nodes"]]) for v in found["violations"]]
-        assert violations == [], (size, scheme)
-        width = await tab.page.evaluate("document.documentElement.scrollWidth")
-        assert width == size["width"], (size, scheme)
 
 
 async def test_axe_finds_nothing(

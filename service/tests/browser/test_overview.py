@@ -1,6 +1,5 @@
 """The overview, used by a real Chromium: what was counted most in a time, and before it."""
 
-# ruff: noqa: F401, F811 - fixtures are imported by name, and arguments are called like them
 import asyncio
 import csv
 import io
@@ -13,21 +12,16 @@ import pytest
 from playwright.async_api import Route, expect
 
 from livetally.web.keys import Role
-from service.tests.browser.test_browser import (
-    AWAY,
-    HOSTILE,
-    OpenTab,
-    Site,
-    axe_finds_nothing,
-    chromium,
-    open_tab,
-    pytestmark,
-    site,
-    start_site,
-)
-from service.tests.support.chromium import Tab
-from service.tests.support.faults import until
+from service.tests.support.browser.axe import axe_finds_nothing
+from service.tests.support.browser.chromium import needs_chromium
+from service.tests.support.browser.names import HOSTILE
+from service.tests.support.browser.site import OpenTab, Site
+from service.tests.support.browser.tab import AWAY, Tab
 from service.tests.support.postgres import query, totals_in
+from service.tests.support.waiting import until
+
+pytestmark = needs_chromium
+
 
 ROWS = """(id) => [...document.querySelectorAll(`#${id} tbody tr`)].map(
   (row) => [...row.cells].map((cell) => cell.textContent))"""

@@ -1,23 +1,17 @@
 """One product: whichever page one is on, the others are one step away, and it looks the same."""
 
-# ruff: noqa: F401, F811 - fixtures are imported by name, and arguments are called like them
 import re
 
 import pytest
 from playwright.async_api import expect
 
 from livetally.site import page_header
-from service.tests.browser.test_browser import (
-    FRONTEND,
-    PHONE,
-    OpenTab,
-    Site,
-    chromium,
-    open_tab,
-    pytestmark,
-    site,
-    start_site,
-)
+from service.tests.support.browser.axe import PHONE
+from service.tests.support.browser.chromium import needs_chromium
+from service.tests.support.browser.site import OpenTab, Site
+from service.tests.support.paths import FRONTEND
+
+pytestmark = needs_chromium
 
 
 def _colours(css: str) -> list[tuple[str, str]]:

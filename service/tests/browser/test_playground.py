@@ -1,6 +1,5 @@
 """The page's ways of updating, its types, and its simulated users, in a real Chromium."""
 
-# ruff: noqa: F401, F811 - fixtures are imported by name, and arguments are called like them
 import re
 from typing import Any
 
@@ -8,18 +7,15 @@ import pytest
 from playwright.async_api import expect
 
 from livetally.web.keys import Role
-from service.tests.browser.test_browser import (
-    AWAY,
-    OpenTab,
-    Site,
-    chromium,
-    open_tab,
-    pytestmark,
-    site,
-    start_site,
-)
-from service.tests.support.faults import check_counts, until
+from service.tests.support.browser.chromium import needs_chromium
+from service.tests.support.browser.site import OpenTab, Site
+from service.tests.support.browser.tab import AWAY
+from service.tests.support.faults.books import check_counts
 from service.tests.support.postgres import query
+from service.tests.support.waiting import until
+
+pytestmark = needs_chromium
+
 
 HELD = """() => {
   const send = window.fetch;

@@ -11,8 +11,7 @@ import psycopg
 import pytest
 
 from livetally.web.keys import Role
-from service.tests.integration.ingest.test_limits import limited_key
-from service.tests.support.postgres import make_keys
+from service.tests.support.postgres import make_key, make_keys
 from service.tests.support.process import Process
 
 pytestmark = pytest.mark.load
@@ -138,7 +137,7 @@ async def test_refusals_shut_the_gate(
 ) -> None:
     """A key that may send 10 events a second: what is over fails, and isn't taken for lost."""
     keys = await make_keys(database_url)
-    keys[Role.WRITE] = await limited_key(database_url, 10)
+    keys[Role.WRITE] = await make_key(database_url, "demo", Role.READ_WRITE, "limited", rate=10)
     server = spawn().wait_ready()
 
     status, log = load(

@@ -11,8 +11,7 @@ import pytest
 
 from loadtest.lib.stand import Bench, Wrong
 from loadtest.worker.archive_load import compare
-from service.tests.integration.archive.test_archive import archive_all, worker
-from service.tests.support.archives import files, fill
+from service.tests.support.archives import archive_all, files, fill, worker
 
 pytestmark = pytest.mark.load
 

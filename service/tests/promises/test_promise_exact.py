@@ -19,18 +19,12 @@ from hypothesis import strategies as st
 from livetally.dev.servers import LocalRedis
 from livetally.live.topics.counters import Totals
 from livetally.web.keys import Role
-from service.tests.support.faults import (
-    Load,
-    Relay,
-    Viewer,
-    all_show,
-    paused,
-    ready,
-    until,
-    until_ready_is,
-)
+from service.tests.support.faults.load import Load
+from service.tests.support.faults.relay import Relay
+from service.tests.support.faults.viewers import Viewer, all_show
 from service.tests.support.postgres import make_keys, totals_in
-from service.tests.support.process import Process
+from service.tests.support.process import Process, paused
+from service.tests.support.waiting import ready, until, until_ready_is
 
 BOUND_S = 2
 

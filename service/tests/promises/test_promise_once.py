@@ -14,18 +14,13 @@ from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres
 from livetally.ingest.store import SLOT_LOCKS
 from livetally.web.keys import Role
-from service.tests.support.faults import (
-    SUBJECTS,
-    Load,
-    Viewer,
-    all_show,
-    check_counts,
-    lock_waits,
-    until,
-)
+from service.tests.support.faults.books import check_counts, lock_waits
+from service.tests.support.faults.load import SUBJECTS, Load
+from service.tests.support.faults.viewers import Viewer, all_show
 from service.tests.support.postgres import make_keys, query, totals_in
 from service.tests.support.process import Process
 from service.tests.support.server import Service, serving
+from service.tests.support.waiting import until
 
 BOUND_S = 2
 

@@ -16,6 +16,7 @@ from livetally.archive.schema import GLUE_COLUMNS, PARTITION_KEYS, projection
 from livetally.base.config import PREFIX, variables
 from livetally.ops.emf import UNITS
 from service.tests.support.paths import ROOT
+from terraform.tests.cloud import Moto
 
 TERRAFORM = ROOT / "terraform"
 SERVICE = (TERRAFORM / "modules" / "service" / "autoscaling.tf").read_text("utf-8")
@@ -108,3 +109,11 @@ def test_without_terraform_its_tests_say_what_is_missing(tmp_path: Path) -> None
     assert re.search(r"^=+ \d+ skipped in ", run.stdout, re.MULTILINE), run.stdout
     assert "no terraform here. Terraform 1.11 or newer must be on the PATH" in run.stdout
     assert "providers mirror DIRECTORY" in run.stdout
+
+
+def test_a_simulated_aws_that_comes_too_late_is_ended(tmp_path: Path) -> None:
+    """It says for how long it was waited for, and leaves nothing behind that runs on."""
+    cloud = Moto(tmp_path / "moto.log", start_s=0)
+    with pytest.raises(TimeoutError, match="moto's server wasn't there in 0 s"), cloud:
+        pass
+    assert cloud.process.poll() is not None

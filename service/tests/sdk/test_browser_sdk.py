@@ -18,12 +18,12 @@ from playwright.async_api import Error as PlaywrightError
 from livetally.dev.servers import LocalPostgres
 from livetally.server.process import listen
 from livetally.web.keys import Role
-from service.tests.support.chromium import find_chromium, launched
-from service.tests.support.faults import until
+from service.tests.support.browser.chromium import find_chromium, launched
 from service.tests.support.paths import FRONTEND
 from service.tests.support.postgres import make_key, make_keys, query, unreachable
 from service.tests.support.process import Process
 from service.tests.support.server import Service
+from service.tests.support.waiting import until
 
 DIST = FRONTEND / "dist"
 AXE = FRONTEND / "node_modules" / "axe-core" / "axe.min.js"

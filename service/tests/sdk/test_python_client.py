@@ -35,10 +35,10 @@ from livetally.client import (
 )
 from livetally.dev.servers import LocalPostgres
 from livetally.web.keys import Role
-from service.tests.support.faults import until
 from service.tests.support.postgres import make_keys, query, totals_in, unreachable
 from service.tests.support.process import Process
 from service.tests.support.server import Service
+from service.tests.support.waiting import until
 
 Spawn = Callable[..., Process]
 

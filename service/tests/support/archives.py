@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -13,9 +15,17 @@ import boto3
 import duckdb
 import msgspec
 
+from livetally.archive.archiver import Archive
+from livetally.archive.ledger import Ledger
 from livetally.archive.manifest import Entry
 from livetally.archive.schema import escape
+from livetally.archive.stores import Objects, open_objects
+from livetally.base.config import Config
+from livetally.db.database import Database
 from livetally.dev.aws import LocalAws
+from livetally.ops.health import Health
+from livetally.ops.metrics import Metrics
+from livetally.worker.rollup import RollUp
 from service.tests.support.postgres import query
 
 #: Names that a path, a partition or a table might take for something else.
@@ -193,3 +203,49 @@ def environment(variables: dict[str, str]) -> Iterator[None]:
     finally:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+@asynccontextmanager
+async def worker(
+    database_url: str, objects: Objects | Path, part_events: int = 1000, interval_s: float = 0
+) -> AsyncIterator[Archive]:
+    """An archive loop that a test turns by hand."""
+    place = open_objects(str(objects)) if isinstance(objects, Path) else objects
+    ledger = Ledger(database_url, part_events)
+    try:
+        yield Archive(ledger, place, Metrics(), Health(), interval_s)
+    finally:
+        await ledger.disconnect()
+        await place.close()
+
+
+async def archive_all(archive: Archive) -> int:
+    """Work until there is nothing to do; the number of steps."""
+    steps = 0
+    while await archive.step():
+        steps += 1
+    return steps
+
+
+def all_archived(database_url: str) -> bool:
+    ((left,),) = query(
+        database_url,
+        "SELECT (SELECT count(*) FROM archive_plans) + (SELECT count(*) FROM slots AS s"
+        " LEFT JOIN archive_marks AS m USING (project, slot) WHERE s.seq > coalesce(m.seq, 0))",
+    )
+    return bool(left == 0)
+
+
+def today() -> datetime:
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+@contextlib.asynccontextmanager
+async def rolling(database_url: str, **kept: Any) -> AsyncIterator[RollUp]:
+    config = Config(database_url=database_url, redis_url="redis://unused", **kept)
+    database = Database(database_url, 2)
+    await database.open()
+    try:
+        yield RollUp(database, Metrics(), Health(), config)
+    finally:
+        await database.close()

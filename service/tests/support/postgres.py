@@ -59,10 +59,15 @@ async def opened(database: D) -> AsyncIterator[D]:
 
 
 async def make_key(
-    database_url: str, project: str, role: Role, name: str = "", origins: tuple[str, ...] = ()
+    database_url: str,
+    project: str,
+    role: Role,
+    name: str = "",
+    origins: tuple[str, ...] = (),
+    rate: int | None = None,
 ) -> str:
     async with opened(Database(database_url, 1)) as database:
-        return await keys.create(database, project, role, name or f"{role}", origins)
+        return await keys.create(database, project, role, name or f"{role}", origins, rate)
 
 
 async def make_keys(database_url: str, project: str = "demo") -> dict[Role, str]:

@@ -1,12 +1,17 @@
 """The server as a process of its own."""
 
+import contextlib
+import os
+import pty
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
 def free_port() -> int:
@@ -63,3 +68,37 @@ class Process:
         """SIGTERM; the exit status."""
         self.process.terminate()
         return self.process.wait(timeout_s)
+
+
+@contextlib.contextmanager
+def paused(server: Any) -> Iterator[None]:
+    """SIGSTOP all of a local server's processes: it hangs, but its connections stay."""
+    processes = server._processes()
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+def on_a_terminal(database_url: str, *arguments: str) -> str:
+    """What a command writes to a terminal."""
+    ours, theirs = pty.openpty()
+    environ = os.environ | {
+        "LIVETALLY_DATABASE_URL": database_url,
+        "LIVETALLY_REDIS_URL": "redis://unused",
+        "TERM": "xterm",
+    }
+    running = subprocess.Popen(
+        [sys.executable, "-m", "livetally", *arguments], env=environ, stderr=theirs
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # as a terminal's end is told
+        while part := os.read(ours, 65536):
+            said += part
+    os.close(ours)
+    assert running.wait(30) == 0
+    return said.decode()

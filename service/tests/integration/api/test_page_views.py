@@ -8,7 +8,7 @@ import pytest
 
 from livetally.compat.page_views.views import View, events_of
 from livetally.web.keys import Role
-from service.tests.integration.compat.test_blog_views import Model, reader
+from service.tests.support.clients.page_views import Model, reader
 from service.tests.support.postgres import make_keys, query
 from service.tests.support.server import Service
 

@@ -3,8 +3,7 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -13,59 +12,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livetally.archive import parquet, schema
-from livetally.archive.archiver import Archive
 from livetally.archive.directory import Directory
-from livetally.archive.ledger import Hole, Ledger
+from livetally.archive.ledger import Hole
 from livetally.archive.manifest import entries
 from livetally.archive.s3 import PIECE_BYTES
 from livetally.archive.stores import Objects, open_objects
-from livetally.dev.aws import LocalAws
-from livetally.ops.health import Health
-from livetally.ops.metrics import Metrics
 from service.tests.support.archives import (
     Buckets,
+    all_archived,
+    archive_all,
     check_archive,
-    environment,
     files,
     fill,
     in_archive,
+    worker,
 )
-from service.tests.support.faults import until
 from service.tests.support.paths import ROOT
 from service.tests.support.postgres import query
 from service.tests.support.process import Process
-
-
-@pytest.fixture
-def buckets(aws_server: LocalAws) -> Iterator[Buckets]:
-    with environment(aws_server.environ):
-        yield Buckets(aws_server)
+from service.tests.support.waiting import until
 
 
 class Crashed(BaseException):
     """The worker is gone at this very moment."""
-
-
-@asynccontextmanager
-async def worker(
-    database_url: str, objects: Objects | Path, part_events: int = 1000, interval_s: float = 0
-) -> AsyncIterator[Archive]:
-    """An archive loop that a test turns by hand."""
-    place = open_objects(str(objects)) if isinstance(objects, Path) else objects
-    ledger = Ledger(database_url, part_events)
-    try:
-        yield Archive(ledger, place, Metrics(), Health(), interval_s)
-    finally:
-        await ledger.disconnect()
-        await place.close()
-
-
-async def archive_all(archive: Archive) -> int:
-    """Work until there is nothing to do; the number of steps."""
-    steps = 0
-    while await archive.step():
-        steps += 1
-    return steps
 
 
 def rows(database_url: str, table: str) -> int:
@@ -227,15 +196,6 @@ async def killed_at_random(
 
 def plan_number(database_url: str) -> int:
     return int(query(database_url, "SELECT coalesce(max(plan), 0) FROM archived")[0][0])
-
-
-def all_archived(database_url: str) -> bool:
-    ((left,),) = query(
-        database_url,
-        "SELECT (SELECT count(*) FROM archive_plans) + (SELECT count(*) FROM slots AS s"
-        " LEFT JOIN archive_marks AS m USING (project, slot) WHERE s.seq > coalesce(m.seq, 0))",
-    )
-    return bool(left == 0)
 
 
 SMALL = {"LIVETALLY_ARCHIVE_INTERVAL_S": "0", "LIVETALLY_ARCHIVE_PART_EVENTS": "1000"}

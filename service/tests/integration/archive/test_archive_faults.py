@@ -12,12 +12,16 @@ import pytest
 from livetally.archive.archiver import Archive
 from livetally.archive.stores import open_objects
 from livetally.base.errors import DatabaseUnavailable
-from service.tests.integration.archive.test_archive import all_archived, buckets, worker
-from service.tests.support.archives import Buckets, check_archive, environment, fill
+from service.tests.support.archives import (
+    Buckets,
+    all_archived,
+    check_archive,
+    environment,
+    fill,
+    worker,
+)
 from service.tests.support.aws import BREAK, Gate, Spoil, s3_refusing
-from service.tests.support.faults import until
-
-__all__ = ["buckets"]  # the fixture
+from service.tests.support.waiting import until
 
 FAULTS: dict[str, Spoil] = {
     "access_denied": s3_refusing("AccessDenied", 403),

@@ -1,16 +1,15 @@
 """Events out by `livetally export`, and an archive back in by `livetally restore`."""
 
 import asyncio
-import contextlib
 import csv
 import io
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,18 @@ from livetally.archive.stores import Objects, open_objects
 from livetally.base.errors import ArchiveUnavailable, Conflict, NotFound
 from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres
-from service.tests.integration.archive.test_archive import archive_all, worker
-from service.tests.integration.archive.test_rollup import DAY, rolling, today
-from service.tests.support.archives import files, fill, in_archive, in_postgres
+from service.tests.support.archives import (
+    archive_all,
+    files,
+    fill,
+    in_archive,
+    in_postgres,
+    rolling,
+    today,
+    worker,
+)
 from service.tests.support.postgres import query
+from service.tests.support.process import on_a_terminal
 from service.tests.support.server import Service
 
 
@@ -72,7 +79,7 @@ async def test_an_export_has_no_seam(database_url: str, tmp_path: Path) -> None:
     in every format; a project, a type and a time choose. A day that was dropped is made anew by
     whoever restores another project: that changes nothing."""
     everything = await half_dropped(database_url, tmp_path)
-    query(database_url, "SELECT livetally_add_day(%s)", (today() - 4 * DAY).date())
+    query(database_url, "SELECT livetally_add_day(%s)", (today() - timedelta(days=4)).date())
     archive = ("--archive", str(tmp_path))
     lines = exported(database_url, *archive).splitlines()
     ids = [json.loads(line)["id"] for line in lines]
@@ -106,7 +113,7 @@ async def test_what_no_archive_was_named_for_is_told(database_url: str, tmp_path
     comes, with since when it is whole, and a status that says so; what is younger is whole."""
     await half_dropped(database_url, tmp_path)
     (tmp_path / "empty").mkdir()
-    since = f"{today() - 2 * DAY:%Y-%m-%d}"
+    since = f"{today() - timedelta(days=2):%Y-%m-%d}"
     for archive in ((), ("--archive", str(tmp_path / "empty"))):
         done = await asyncio.to_thread(livetally, database_url, "export", *archive)
         assert (done.returncode, len(done.stdout.splitlines())) == (
@@ -155,32 +162,11 @@ async def test_a_day_that_goes_while_an_export_runs(database_url: str, tmp_path:
                     pass
 
         place = Meanwhile(open_objects(str(tmp_path)), archive_and_drop)
-        export = Export(database_url, place, Wanted(today() - 9 * DAY, today()))
+        export = Export(database_url, place, Wanted(today() - timedelta(days=9), today()))
         found = [row async for rows in export.rows() for row in rows]
     assert place.acted
     assert len(found) == len(everything)
     assert set(found) == everything
-
-
-def on_a_terminal(database_url: str, *arguments: str) -> str:
-    """What a command writes to a terminal."""
-    ours, theirs = pty.openpty()
-    environ = os.environ | {
-        "LIVETALLY_DATABASE_URL": database_url,
-        "LIVETALLY_REDIS_URL": "redis://unused",
-        "TERM": "xterm",
-    }
-    running = subprocess.Popen(
-        [sys.executable, "-m", "livetally", *arguments], env=environ, stderr=theirs
-    )
-    os.close(theirs)
-    said = b""
-    with contextlib.suppress(OSError):  # as a terminal's end is told
-        while part := os.read(ours, 65536):
-            said += part
-    os.close(ours)
-    assert running.wait(30) == 0
-    return said.decode()
 
 
 async def test_progress_is_shown(database_url: str, empty_url: str, tmp_path: Path) -> None:

@@ -2,9 +2,7 @@
 is ever dropped."""
 
 import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,36 +10,24 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from livetally.base.config import Config
 from livetally.base.errors import DatabaseUnavailable
-from livetally.db.database import Database
-from livetally.ops.health import Health
-from livetally.ops.metrics import Metrics
 from livetally.web.keys import Role
 from livetally.worker.rollup import RollUp
-from service.tests.integration.archive.test_archive import archive_all, worker
-from service.tests.support.archives import fill, in_archive, in_postgres
-from service.tests.support.faults import until
+from service.tests.support.archives import (
+    archive_all,
+    fill,
+    in_archive,
+    in_postgres,
+    rolling,
+    today,
+    worker,
+)
 from service.tests.support.postgres import query
 from service.tests.support.server import Service
+from service.tests.support.waiting import until
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 STEPS = {"minute": MINUTE, "hour": HOUR, "day": DAY}
-
-
-def today() -> datetime:
-    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-@contextlib.asynccontextmanager
-async def rolling(database_url: str, **kept: Any) -> AsyncIterator[RollUp]:
-    config = Config(database_url=database_url, redis_url="redis://unused", **kept)
-    database = Database(database_url, 2)
-    await database.open()
-    try:
-        yield RollUp(database, Metrics(), Health(), config)
-    finally:
-        await database.close()
 
 
 def count(database_url: str, counts: dict[tuple[int, str, int], int]) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from livetally.web.keys import Role
-from service.tests.support.faults import until
 from service.tests.support.postgres import make_keys, query, totals_in
 from service.tests.support.process import Process
 from service.tests.support.server import Service
+from service.tests.support.waiting import until
 
 
 class Command:

@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -17,7 +16,8 @@ from livetally.compat.page_views.hosts import host_of, path_of
 from livetally.compat.page_views.views import View, events_of
 from livetally.dev.servers import LocalPostgres
 from livetally.web.keys import Role
-from service.tests.support.chromium import find_chromium, launched
+from service.tests.support.browser.chromium import find_chromium, launched
+from service.tests.support.clients.page_views import Model, Reader, reader
 from service.tests.support.postgres import make_key, make_keys, query, totals_in, unreachable
 from service.tests.support.server import Service, serving
 
@@ -31,51 +31,6 @@ ARTICLE = {
     "refreshed": False,
     "referrer": "https://news.example/item?id=1",
 }
-
-
-class Reader:
-    """A page's socket."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self.socket = socket
-
-    async def view(self, **fields: Any) -> None:
-        await self.socket.send_str(json.dumps({"message": "views", **fields}))
-
-    async def text(self) -> str:
-        message = await self.socket.receive(timeout=10)
-        assert message.type is aiohttp.WSMsgType.TEXT, message
-        return str(message.data)
-
-    async def counts(self, article: str = "a1") -> tuple[int, int]:
-        """(unique, total) of the next message."""
-        answer = json.loads(await self.text())
-        assert answer.keys() == {"articleId", "uniqueViews", "totalViews"}
-        assert answer["articleId"] == article
-        return answer["uniqueViews"], answer["totalViews"]
-
-    async def counts_of(self, article: str) -> tuple[int, int]:
-        """(unique, total) of the next message about this article."""
-        while (answer := json.loads(await self.text()))["articleId"] != article:
-            pass
-        return answer["uniqueViews"], answer["totalViews"]
-
-    async def until(self, unique: int, total: int) -> None:
-        last = (0, 0)
-        while last != (unique, total):
-            counts = await self.counts()
-            assert counts[0] >= last[0]
-            assert counts[1] >= last[1], "a count went back"
-            last = counts
-
-
-@contextlib.asynccontextmanager
-async def reader(service: Service, key: str | None = "", origin: str = "") -> AsyncIterator[Reader]:
-    """A socket with the write key, with `key`, or (None) with its Origin only."""
-    parameters = {} if key is None else {"api_key": key or service.keys[Role.WRITE]}
-    headers = {"Origin": origin} if origin else {}
-    async with service.http.ws_connect("/ws", params=parameters, headers=headers) as socket:
-        yield Reader(socket)
 
 
 def stored(database_url: str, project: int = 1) -> dict[tuple[str, str], int]:
@@ -528,34 +483,6 @@ _views = st.builds(
     refreshed=st.sampled_from([None, False, True]),
     referrer=_referrers,
 )
-
-
-class Model:
-    """What the old blog's counts should have been."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[tuple[str, str]] = Counter()
-
-    def view(self, view: View) -> None:
-        path = (view.current_page or "").split("?")[0].split("#")[0]
-        if view.current_page and not path:
-            path = "/"
-        kinds = [
-            (path == "/", "/"),
-            ("/pages/about" in path, "about"),
-            ("/pages/contacts" in path, "contact"),
-            (bool(view.article_id and view.article_title), "post"),
-            (path != "", path),
-            (True, "unknown"),
-        ]
-        page = next(kind for holds, kind in kinds if holds)
-        names = ["page_view"] if view.refreshed else ["page_view", "unique_page_view"]
-        self.counts.update((name, page) for name in names)
-        if view.article_id:
-            self.counts.update((name.replace("page", "article"), view.article_id) for name in names)
-        if view.referrer and view.referrer.lower().startswith("https://n."):
-            at = f"post:{view.article_id}" if page == "post" else page
-            self.counts["referral", f"n.example {at}"] += 1
 
 
 @given(st.lists(_views, max_size=30))

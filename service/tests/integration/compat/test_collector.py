@@ -18,11 +18,10 @@ from hypothesis import strategies as st
 from livetally.base.errors import MissingKey
 from livetally.compat.collector.routes import _login
 from livetally.web.keys import Role
-from service.tests.integration.archive.test_archive import archive_all, worker
-from service.tests.support.archives import check_archive, manifest_entries
-from service.tests.support.faults import until
+from service.tests.support.archives import archive_all, check_archive, manifest_entries, worker
 from service.tests.support.postgres import make_key, make_keys, query, totals_in
 from service.tests.support.server import Service, serving
+from service.tests.support.waiting import until
 
 CLICK = {"session_id": "s1", "button_id": "buy"}
 VIEW = {"session_id": "s1", "url": "https://shop.example/a?b=1"}

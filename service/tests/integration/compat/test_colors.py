@@ -16,7 +16,7 @@ from livetally.dev.servers import LocalPostgres
 from livetally.live.frames import message
 from livetally.web import keys
 from livetally.web.keys import Role
-from service.tests.support.compat import (
+from service.tests.support.clients.compat import (
     NO_NAMES,
     ORIGIN,
     Socket,
@@ -25,7 +25,7 @@ from service.tests.support.compat import (
     other_project,
     until_a_commit_waits,
 )
-from service.tests.support.node import needs_node, running
+from service.tests.support.clients.node import needs_node, running
 from service.tests.support.postgres import make_key, make_keys, query, totals_in, unreachable
 from service.tests.support.process import Process, free_port
 from service.tests.support.server import Service, serving

@@ -14,10 +14,10 @@ import aiohttp
 import pytest
 
 from livetally.web.keys import Role
-from service.tests.support.compat import opened
-from service.tests.support.faults import until
+from service.tests.support.clients.compat import opened
 from service.tests.support.postgres import make_keys, query
 from service.tests.support.server import Service, serving
+from service.tests.support.waiting import until
 
 URL = "https://shop.example/"
 TYPES = ("click", "hover", "button_click", "page_view", "article_view", "unique_article_view")

@@ -20,7 +20,7 @@ from aiohttp import WSMsgType
 from livetally.base.config import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS
 from livetally.live import connections
 from livetally.web.keys import Role
-from service.tests.support.compat import opened
+from service.tests.support.clients.compat import opened
 from service.tests.support.postgres import query
 from service.tests.support.server import Service, serving
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page
 
 from livetally.web.keys import Role
-from service.tests.support.chromium import find_chromium, launched
+from service.tests.support.browser.chromium import find_chromium, launched
 from service.tests.support.server import Service, serving
 
 pytestmark = [

@@ -16,7 +16,8 @@ from playwright.async_api import Browser, expect
 
 from livetally.site.examples import Login
 from livetally.web.keys import Role
-from service.tests.support.chromium import Tab, find_chromium, launched
+from service.tests.support.browser.chromium import find_chromium, launched
+from service.tests.support.browser.tab import Tab
 from service.tests.support.paths import MODULES
 from service.tests.support.postgres import make_keys
 from service.tests.support.server import Service, serving

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from livetally.client import Client
 from livetally.compat.items import wire
 from livetally.web.keys import Role
-from service.tests.integration.live.test_items import delete, get, put
 from service.tests.support.aws import Account, working
-from service.tests.support.chromium import find_chromium, launched
+from service.tests.support.browser.chromium import find_chromium, launched
+from service.tests.support.clients.items import delete, get, put
 from service.tests.support.postgres import make_key, make_keys, query
 from service.tests.support.server import Service, serving
 

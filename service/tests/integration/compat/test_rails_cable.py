@@ -12,7 +12,7 @@ import pytest
 from livetally.base.config import MAX_SUBSCRIPTIONS
 from livetally.dev.servers import LocalPostgres
 from livetally.web.keys import Role
-from service.tests.support.compat import (
+from service.tests.support.clients.compat import (
     NO_NAMES,
     ORIGIN,
     Socket,
@@ -21,7 +21,7 @@ from service.tests.support.compat import (
     other_project,
     until_a_commit_waits,
 )
-from service.tests.support.node import needs_node, running
+from service.tests.support.clients.node import needs_node, running
 from service.tests.support.postgres import make_keys, totals_in, unreachable
 from service.tests.support.process import Process
 from service.tests.support.server import Service, serving

@@ -8,30 +8,17 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from livetally.db.database import Database
-from livetally.web import keys
 from livetally.web.keys import Role
-from service.tests.support.postgres import make_keys
+from service.tests.support.postgres import make_key, make_keys
 from service.tests.support.process import Process
 from service.tests.support.server import Service, serving
 
 RATE = 50
 
 
-async def limited_key(
-    database_url: str, rate: int, role: Role = Role.READ_WRITE, name: str = "limited"
-) -> str:
-    database = Database(database_url, 2)
-    await database.open()
-    try:
-        return await keys.create(database, "demo", role, name, rate=rate)
-    finally:
-        await database.close()
-
-
 @pytest.fixture
 async def key(service: Service) -> str:
-    return await limited_key(service.database_url, 1)
+    return await make_key(service.database_url, "demo", Role.READ_WRITE, "limited", rate=1)
 
 
 def click(n: int = 1) -> list[dict[str, str]]:
@@ -68,7 +55,7 @@ async def test_other_keys_are_not_held_up(service: Service, key: str) -> None:
 
 async def test_a_large_request_is_paid_off(service: Service, database_url: str) -> None:
     """A request is let in whole or not at all; what it cost more than was left is waited for."""
-    key = await limited_key(database_url, 10, name="ten")
+    key = await make_key(database_url, "demo", Role.READ_WRITE, "ten", rate=10)
     headers = {"x-api-key": key}
     async with aiohttp.ClientSession(service.url, headers=headers) as session:
         assert (await session.post("/v1/events", json=click(40))).status == 200
@@ -147,7 +134,7 @@ async def test_page_views_over_a_websocket_are_limited(service: Service, key: st
 async def two(spawn: Callable[..., Process], database_url: str) -> tuple[list[Process], str]:
     """Two processes, and a key of `RATE`."""
     await make_keys(database_url)
-    key = await limited_key(database_url, RATE)
+    key = await make_key(database_url, "demo", Role.READ_WRITE, "limited", rate=RATE)
     return [each.wait_ready() for each in [spawn(), spawn()]], key
 
 
@@ -183,7 +170,7 @@ async def test_without_redis_a_limit_holds_in_each_process(
 ) -> None:
     """Nothing waits for a Redis that is away, and no process lets more in than the limit."""
     made = await make_keys(database_url)
-    key = await limited_key(database_url, RATE)
+    key = await make_key(database_url, "demo", Role.READ_WRITE, "limited", rate=RATE)
     nowhere = "redis://127.0.0.1:1"
     async with (
         serving(database_url, nowhere, made) as service,

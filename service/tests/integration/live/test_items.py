@@ -7,31 +7,9 @@ import pytest
 
 from livetally.live.topics import items as items_topic
 from livetally.web.keys import Role
+from service.tests.support.clients.items import delete, get, put
 from service.tests.support.postgres import make_keys, query
 from service.tests.support.server import Live, Service, serving
-
-
-async def put(
-    service: Service, path: str, value: object, key: str = "", **headers: str
-) -> tuple[int, dict[str, Any]]:
-    head = {"x-api-key": key or service.keys[Role.WRITE], **headers}
-    options: dict[str, Any] = {"data": value} if isinstance(value, bytes) else {"json": value}
-    if isinstance(value, bytes):
-        head["content-type"] = "application/json"
-    async with service.http.put(f"/v1/items/{path}", headers=head, **options) as response:
-        return response.status, await response.json()
-
-
-async def get(service: Service, path: str) -> tuple[int, dict[str, Any]]:
-    headers = {"x-api-key": service.keys[Role.READ]}
-    async with service.http.get(f"/v1/items/{path}", headers=headers) as response:
-        return response.status, await response.json()
-
-
-async def delete(service: Service, path: str, **headers: str) -> tuple[int, dict[str, Any]]:
-    head = {"x-api-key": service.keys[Role.WRITE], **headers}
-    async with service.http.delete(f"/v1/items/{path}", headers=head) as response:
-        return response.status, await response.json()
 
 
 async def until_item(live: Live, id: str, version: int) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from hypothesis.stateful import (
 )
 
 from livetally.web.keys import Role
+from service.tests.support.clients.raw_socket import BINARY, CLOSE, PING, PONG, TEXT, RawSocket
 from service.tests.support.postgres import make_keys
 from service.tests.support.process import Process
-from service.tests.support.raw_socket import BINARY, CLOSE, PING, PONG, TEXT, RawSocket
 
 #: The same conversations every time, and few: they run with every other test.
 few = settings(

@@ -10,10 +10,10 @@ import aiohttp
 import pytest
 
 from livetally.web.keys import Role
-from service.tests.support.faults import until
 from service.tests.support.postgres import make_key, make_keys
 from service.tests.support.postgres import query as sql
 from service.tests.support.server import Service, serving
+from service.tests.support.waiting import until
 
 
 class Stream:

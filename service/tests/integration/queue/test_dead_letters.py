@@ -10,10 +10,10 @@ import pytest
 
 from livetally.cli import main
 from livetally.web.keys import Role
-from service.tests.integration.api.test_openapi import Caller
-from service.tests.integration.archive.test_export import on_a_terminal
 from service.tests.support.aws import Account
+from service.tests.support.clients.caller import Caller
 from service.tests.support.postgres import query, totals_in
+from service.tests.support.process import on_a_terminal
 from service.tests.support.server import Service, serving
 
 RED = {"type": "click", "subject": "red"}

@@ -27,9 +27,10 @@ from service.tests.support.aws import (
     s3_refusing,
     working,
 )
-from service.tests.support.faults import check_counts, until
+from service.tests.support.faults.books import check_counts
 from service.tests.support.postgres import make_keys, totals_in, unreachable
 from service.tests.support.process import Process
+from service.tests.support.waiting import until
 
 RED = {"type": "click", "subject": "red"}
 

@@ -12,17 +12,11 @@ import pytest
 from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres, LocalRedis
 from livetally.web.keys import Role
-from service.tests.support.faults import (
-    Load,
-    Viewer,
-    all_show,
-    paused,
-    ready,
-    until,
-    until_ready_is,
-)
+from service.tests.support.faults.load import Load
+from service.tests.support.faults.viewers import Viewer, all_show
 from service.tests.support.postgres import make_keys, query
-from service.tests.support.process import Process
+from service.tests.support.process import Process, paused
+from service.tests.support.waiting import ready, until, until_ready_is
 
 BOUND_S = 2
 

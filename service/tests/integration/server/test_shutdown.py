@@ -12,9 +12,12 @@ import psycopg
 import pytest
 
 from livetally.web.keys import Role
-from service.tests.support.faults import Load, Viewer, lock_waits, until, until_ready_is
+from service.tests.support.faults.books import lock_waits
+from service.tests.support.faults.load import Load
+from service.tests.support.faults.viewers import Viewer
 from service.tests.support.postgres import make_keys
 from service.tests.support.process import Process
+from service.tests.support.waiting import until, until_ready_is
 
 
 @pytest.fixture

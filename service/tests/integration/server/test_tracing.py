@@ -21,10 +21,10 @@ from livetally.dev.servers import LocalPostgres
 from livetally.ops.tracing import QUEUE_SPANS
 from livetally.server.process import listen
 from livetally.web.keys import Role
-from service.tests.support.faults import until
 from service.tests.support.postgres import make_keys, totals_in, unreachable
 from service.tests.support.process import Process, free_port
 from service.tests.support.server import serving
+from service.tests.support.waiting import until
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SECRET = "a subject that nobody else may see"

@@ -12,7 +12,7 @@ import pytest
 
 from service.tests.support.paths import MODULES
 
-CLIENTS = Path(__file__).parent / "clients"
+CLIENTS = Path(__file__).parent
 
 needs_node = pytest.mark.skipif(
     shutil.which("node") is None or not (MODULES / "reconnecting-websocket").is_dir(),
