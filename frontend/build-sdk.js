@@ -25,7 +25,7 @@ for (const [name, format] of Object.entries(FILES)) {
       minify: true,
       modulePreload: false,
       rollupOptions: {
-        input: new URL(`src/sdk/${name}`, import.meta.url).pathname,
+        input: new URL(`src/sdk/bundles/${name}`, import.meta.url).pathname,
         preserveEntrySignatures: "strict",
         output: { format, entryFileNames: name },
       },

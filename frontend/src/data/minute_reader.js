@@ -1,4 +1,4 @@
-import { waitBeforeRetry } from "../sdk/backoff.js";
+import { waitBeforeRetry } from "../sdk/base/backoff.js";
 import { MINUTE_MS } from "./minute_series.js";
 
 const ANSWER_WITHIN_MS = 10_000;

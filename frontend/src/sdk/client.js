@@ -1,9 +1,9 @@
-import { watchAttributes } from "./attributes.js";
-import { watchPageViews } from "./page_views.js";
-import { watchPointer } from "./pointer.js";
-import { recall, remember, sessionId } from "./session.js";
-import { Store } from "./store.js";
-import { Tracker } from "./track.js";
+import { watchAttributes } from "./page/attributes.js";
+import { watchPageViews } from "./page/page_views.js";
+import { watchPointer } from "./page/pointer.js";
+import { recall, remember, sessionId } from "./page/session.js";
+import { Store } from "./send/store.js";
+import { Tracker } from "./send/track.js";
 
 const LONGEST_TYPE = 64;
 const LONGEST_SUBJECT = 1_024;

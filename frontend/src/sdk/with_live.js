@@ -1,5 +1,5 @@
 import { start as startTracking } from "./client.js";
-import { subscribe } from "./shared.js";
+import { subscribe } from "./live/connections.js";
 
 /**
  * Starts counting, and can watch: `live(topic, callback, onstate?)` calls back with each message of

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { backoff, reconnectAfter, retryAfter, waitBeforeRetry } from "../../src/sdk/backoff.js";
+import { backoff, reconnectAfter, retryAfter, waitBeforeRetry } from "../../src/sdk/base/backoff.js";
 
 const answer = (headers) => ({ headers: new Headers(headers) });
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocket, WebSocketServer } from "ws";
-import { Live } from "../../src/sdk/live.js";
+import { Live } from "../../src/sdk/live/live.js";
 
 // Real sockets on both ends; only the times are short.
 const TIMES = { readyWithin: 400, pingEvery: 40, pongWithin: 250, steadyAfter: 5_000 };

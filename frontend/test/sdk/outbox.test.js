@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Outbox } from "../../src/sdk/outbox.js";
+import { Outbox } from "../../src/sdk/send/outbox.js";
 
 const ids = (events) => events.map(({ id }) => id);
 const filled = (n, options) => {

@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { newId } from "../../src/sdk/id.js";
-import { Outbox } from "../../src/sdk/outbox.js";
-import { Tracker } from "../../src/sdk/track.js";
+import { newId } from "../../src/sdk/base/id.js";
+import { Outbox } from "../../src/sdk/send/outbox.js";
+import { Tracker } from "../../src/sdk/send/track.js";
 
 // A real HTTP server that counts an id once, and answers with `answers` before it works.
 let server;

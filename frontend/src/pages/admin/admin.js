@@ -9,7 +9,7 @@ import { Keys } from "../shared/keys.js";
 import { showNotes } from "../shared/notes.js";
 import { PagePointers } from "./pointers/page_pointers.js";
 import { ProcessList } from "./process_list.js";
-import { Live } from "../../sdk/live.js";
+import { Live } from "../../sdk/live/live.js";
 import { onVisits } from "../shared/visits.js";
 
 const PROCESSES_EVERY_MS = 3_000;

@@ -1,5 +1,5 @@
-import { Store } from "../../sdk/store.js";
-import { Tracker } from "../../sdk/track.js";
+import { Store } from "../../sdk/send/store.js";
+import { Tracker } from "../../sdk/send/track.js";
 
 // Promise 3: what is on disk is shown within this time, or the promise of a number was wrong.
 const SHOWN_WITHIN_MS = 2_000;

@@ -1,5 +1,5 @@
-import { waitBeforeRetry } from "../../sdk/backoff.js";
-import { forget, recall, remember } from "../../sdk/session.js";
+import { waitBeforeRetry } from "../../sdk/base/backoff.js";
+import { forget, recall, remember } from "../../sdk/page/session.js";
 
 /** `/page.json`: the project and its public keys, each null where the service gives none out. */
 export async function readSettings() {

@@ -1,6 +1,6 @@
-import { baseOf } from "./client.js";
+import { baseOf } from "../client.js";
 import { readScript } from "./script.js";
-import { subscribe } from "./shared.js";
+import { subscribe } from "../live/connections.js";
 
 // A screen reader is told a number that moves all the time now and then, not every time.
 const ANNOUNCE_EVERY_MS = 10_000;

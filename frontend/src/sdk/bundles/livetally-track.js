@@ -1,4 +1,4 @@
-import { start } from "./client.js";
+import { start } from "../client.js";
 import { startScript } from "./script.js";
 
 startScript("livetally-track.js", start);

@@ -1,4 +1,4 @@
-import { start as startAt } from "./client.js";
+import { start as startAt } from "../client.js";
 
 const here = import.meta.url;
 

@@ -1,4 +1,4 @@
-import { start as startAt } from "./with_live.js";
+import { start as startAt } from "../with_live.js";
 
 const here = import.meta.url;
 

@@ -1,4 +1,4 @@
-import { backoff, reconnectAfter } from "./backoff.js";
+import { backoff, reconnectAfter } from "../base/backoff.js";
 
 const TIMES = { readyWithin: 10_000, pingEvery: 20_000, pongWithin: 10_000, steadyAfter: 5_000 };
 const POLICY_VIOLATION = 1008;

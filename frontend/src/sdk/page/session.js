@@ -1,4 +1,4 @@
-import { newId } from "./id.js";
+import { newId } from "../base/id.js";
 
 // What this tab remembers. A browser that allows no storage forgets, and that is all.
 

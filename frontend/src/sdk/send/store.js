@@ -1,4 +1,4 @@
-import { newId } from "./id.js";
+import { newId } from "../base/id.js";
 
 // Without Web Locks nobody can tell whose page is gone: what is this old belongs to nobody.
 const ORPHANED_AFTER_MS = 60_000;

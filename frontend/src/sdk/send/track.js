@@ -1,5 +1,5 @@
-import { waitBeforeRetry } from "./backoff.js";
-import { newId } from "./id.js";
+import { waitBeforeRetry } from "../base/backoff.js";
+import { newId } from "../base/id.js";
 import { Outbox } from "./outbox.js";
 
 const ANSWER_WITHIN_MS = 15_000;

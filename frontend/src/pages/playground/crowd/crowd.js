@@ -1,5 +1,5 @@
-import { backoff, reconnectAfter } from "../../../sdk/backoff.js";
-import { newId } from "../../../sdk/id.js";
+import { backoff, reconnectAfter } from "../../../sdk/base/backoff.js";
+import { newId } from "../../../sdk/base/id.js";
 
 // A browser opens 255 websockets to a host, all tabs together: more users than this share sockets.
 export const MOST_SOCKETS = 200;
