@@ -28,7 +28,8 @@ Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class Sent(msgspec.Struct, forbid_unknown_fields=True):
-    """An event as a client sends it."""
+    """An event as a client sends it, or as an export or a feed has it: what was added there is
+    taken, and is not kept."""
 
     type: Name
     subject: Subject
@@ -36,6 +37,11 @@ class Sent(msgspec.Struct, forbid_unknown_fields=True):
     session: Id | UnsetType | None = UNSET
     occurred_at: Moment | UnsetType | None = UNSET
     properties: Raw | UnsetType = UNSET
+    # An export's and a feed's.
+    project: str | UnsetType = UNSET
+    received_at: Moment | UnsetType = UNSET
+    slot: int | UnsetType = UNSET
+    seq: int | UnsetType = UNSET
 
 
 class Event(msgspec.Struct, omit_defaults=True):
@@ -252,8 +258,8 @@ def _check_duplicate_keys(text: bytes, sent: Sent, keys: int) -> None:
     """Refuse a key that is given twice: one of its values would be lost silently.
 
     The decoder keeps the last and says nothing, so the keys it kept are counted against the text.
-    Only where counting can't tell (a string with a quote and a colon, white space before a colon)
-    does a slower parser look at every pair.
+    Only where counting can't tell (a string with a quote and a colon, white space before a colon,
+    an export's fields) does a slower parser look at every pair.
     """
     keys += 2 + (sent.id is not UNSET) + (sent.session is not UNSET)
     keys += (sent.occurred_at is not UNSET) + (sent.properties is not UNSET)

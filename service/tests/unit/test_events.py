@@ -54,6 +54,14 @@ def test_one_event_in_any_layout_is_one_event(body: bytes) -> None:
     assert subjects(body) == ["red"]
 
 
+def test_an_exported_line_is_an_event() -> None:
+    """What an export or a feed adds to an event is known and checked, and changes nothing."""
+    added = b'"project":"demo","received_at":"2026-11-21T10:00:00.000000Z","slot":3,"seq":812'
+    assert subjects(RED[:-1] + b"," + added + b"}") == ["red"]
+    assert refusal(RED[:-1] + b',"slot":"x"}')[0] == "invalid_event"
+    assert refusal(RED[:-1] + b',"slot":1,"slot":1}')[0] == "duplicate_key"
+
+
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\n\n", b" \n\t"])
 @pytest.mark.parametrize("ndjson", [True, False])
 def test_lines_are_events(newline: bytes, ndjson: bool) -> None:

@@ -198,8 +198,9 @@ async def test_an_exported_line_is_what_was_sent(service: Service) -> None:
     assert told["occurred_at"] == "2019-12-31T23:30:00.000000Z"
     assert told["project"] == "demo"
     assert "session" not in told
-    again = {name: told[name] for name in ("id", "type", "subject", "occurred_at", "properties")}
-    assert (await service.post(again))[1]["duplicates"] == 1
+    status, answer = await service.post(line, content_type="application/x-ndjson")
+    assert (status, answer["duplicates"], answer["rejected"]) == (200, 1, [])
+    assert await asyncio.to_thread(exported, service.database_url) == line
 
 
 TABLES = {
