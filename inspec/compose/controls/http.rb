@@ -9,7 +9,7 @@ control "livetally-http-01" do
   desc "rationale", "It is what load balancers go by: a task that says ready takes events."
   desc "fix", "curl URL/readyz says what is missing; then docker compose logs service."
   tag component: "http", cis: ["CIS Controls 8: 12.1"], nist: %w[SI-17 CP-10]
-  ref "README.md, health"
+  ref "service/README.md, health"
   describe http("#{url}/readyz") do
     its("status") { should eq 200 }
     its("headers.Content-Type") { should eq "application/json" }
@@ -98,7 +98,7 @@ control "livetally-http-06" do
   desc "rationale", "A key is what keeps one project's counts from everybody else."
   desc "fix", "It can't be switched off: look at what stands in front and adds keys, and at LIVETALLY_PAGE_READ_KEY."
   tag component: "http", cis: ["CIS Controls 8: 3.3"], nist: %w[AC-3 IA-2]
-  ref "README.md, keys"
+  ref "service/README.md, keys"
   describe "GET /v1/types without a key" do
     subject { http("#{url}/v1/types") }
     its("status") { should eq 401 }

@@ -1,6 +1,6 @@
 """Settings: every LIVETALLY_* variable, read once at start into one frozen object.
 
-The descriptions here are those of README's table (a test holds the two together).
+The descriptions here are those of service/README.md's table (a test holds the two together).
 """
 
 import re
@@ -294,7 +294,7 @@ def _with_variable_name(message: str) -> str:
         r"Object (missing required|contains unknown) field `(\w+)`",
         lambda m: (
             f"{PREFIX}{m[2].upper()} is "
-            + ("not set" if m[1].startswith("missing") else "not a setting (see README, Settings)")
+            + ("not set" if m[1].startswith("missing") else "not a setting (see service/README.md)")
         ),
         message,
     )

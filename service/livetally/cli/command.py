@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import __version__
 
-SETTINGS = "Settings are environment variables LIVETALLY_*; README has the table."
+SETTINGS = "Settings are environment variables LIVETALLY_*; service/README.md has the table."
 
 Add = Callable[[Any], None]
 

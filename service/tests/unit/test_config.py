@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 from redis.asyncio.connection import parse_url
 
 from livetally.base.config import PREFIX, Config, ConfigError, variables
-from service.tests.support.paths import README
+from service.tests.support.paths import SERVICE_README
 
 REQUIRED = {
     "LIVETALLY_DATABASE_URL": "postgresql://localhost/livetally",
@@ -186,7 +186,7 @@ def test_settings_can_not_change() -> None:
 
 def test_the_readme_tells_every_setting() -> None:
     """README's table is what the code says: every variable, default and description."""
-    text = README.read_text(encoding="utf-8")
+    text = SERVICE_README.read_text(encoding="utf-8")
     found = re.search(r"<!-- settings -->\n(.*?)<!-- /settings -->", text, re.DOTALL)
     assert found
     expected = ["| variable | default | what |", "|---|---|---|"] + [
