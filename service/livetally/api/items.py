@@ -39,7 +39,7 @@ from ..schema.items import Item, ItemId, ItemKey, ItemVersion
 from ..web.auth import Auth, Key, key_of
 from ..web.keys import Role
 from ..web.middleware import json_response
-from ..web.operation_docs import Call, Example, described
+from ..web.operation_docs import operation
 from ..web.rate_limits import Limits
 
 MAX_VALUE_BYTES = 64 * 1024
@@ -90,33 +90,13 @@ class PageQuery(msgspec.Struct):
     api_key: str | None = None
 
 
-_VAN = {"key": "vehicle-id", "id": "3"}
-_VALUE = {"lat": 41.4, "lon": 2.2}
-_MOMENT = "2026-11-21T10:00:00.000000Z"
 _CONDITIONS = {
     "If-Match": "Only over this version.",
     "If-None-Match": "`*`: only if there is no such item.",
 }
-_BODY_REFUSALS = (
+_BODY_ERRORS = (
     *(BadRequest, MalformedJson, RequestTimeout, TooLarge, UnsupportedMediaType),
     Unprocessable,
-)
-_BODY_EXAMPLES = (
-    Example(says="No JSON", path=_VAN, body="[", media_type="text/plain", status=400),
-    Example(
-        says="Another media type",
-        path=_VAN,
-        body="<a/>",
-        media_type="application/xml",
-        status=415,
-    ),
-    Example(
-        says="Too large",
-        path=_VAN,
-        body="x" * 1_048_577,
-        media_type="text/plain",
-        status=413,
-    ),
 )
 
 
@@ -137,7 +117,7 @@ class Items:
         self._on_change = on_change
         self._origin = origin
 
-    @described(
+    @operation(
         "Store an item",
         tag="Items",
         key="write",
@@ -145,26 +125,8 @@ class Items:
         query=KeyQuery,
         headers=_CONDITIONS,
         body={"application/json": Any},
-        answers={200: StoredItem},
-        refuses=(*_BODY_REFUSALS, VersionConflict),
-        examples=(
-            Example(
-                says="A van",
-                path=_VAN,
-                body=_VALUE,
-                answer={**_VAN, "version": 1, "updated_at": _MOMENT},
-            ),
-            Example(
-                says="Over an old version",
-                path=_VAN,
-                headers={"If-Match": "7"},
-                body=_VALUE,
-                status=409,
-            ),
-            Example(says="Null", path=_VAN, body=None, status=422),
-            Example(says="A bad key", path={"key": "x", "id": "3"}, body=_VALUE, status=400),
-            *_BODY_EXAMPLES,
-        ),
+        responses={200: StoredItem},
+        errors=(*_BODY_ERRORS, VersionConflict),
     )
     async def put_item(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.WRITE)
@@ -172,37 +134,15 @@ class Items:
         (stored,) = await self._put(key, place.key, [put])
         return _with_etag({"key": place.key, **msgspec.to_builtins(stored)})
 
-    @described(
+    @operation(
         "Store items, all or none",
         tag="Items",
         key="write",
         path={"key": ItemKey},
         query=KeyQuery,
         body={"application/json": list[Put]},
-        answers={200: StoredItems},
-        refuses=(*_BODY_REFUSALS, VersionConflict),
-        examples=(
-            Example(
-                says="Two",
-                path={"key": "vehicle-id"},
-                body=[{"id": "3", "value": _VALUE}, {"id": "4", "value": 5, "version": 0}],
-                answer={
-                    "items": [
-                        {"id": "3", "version": 1, "updated_at": _MOMENT},
-                        {"id": "4", "version": 1, "updated_at": _MOMENT},
-                    ]
-                },
-            ),
-            Example(
-                says="One that is there already",
-                path={"key": "vehicle-id"},
-                body=[{"id": "4", "value": 5, "version": 0}],
-                status=409,
-            ),
-            Example(says="None", path={"key": "vehicle-id"}, body=[], status=422),
-            Example(says="No list", path={"key": "x"}, body=[], status=400),
-            *_BODY_EXAMPLES,
-        ),
+        responses={200: StoredItems},
+        errors=(*_BODY_ERRORS, VersionConflict),
     )
     async def put_items(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.WRITE)
@@ -210,24 +150,14 @@ class Items:
         stored = await self._put(key, place.key, puts)
         return json_response({"items": stored})
 
-    @described(
+    @operation(
         "An item as it is now",
         tag="Items",
         key="read",
         path={"key": ItemKey, "id": ItemId},
         query=KeyQuery,
-        answers={200: Stored},
-        refuses=(BadRequest, NotFound),
-        examples=(
-            Example(
-                says="A van",
-                path=_VAN,
-                given=(Call("PUT", "/v1/items/vehicle-id/3", _VALUE),),
-                answer={**_VAN, "version": 1, "updated_at": _MOMENT, "value": _VALUE},
-            ),
-            Example(says="None", path={"key": "vehicle-id", "id": "none"}, status=404),
-            Example(says="A bad key", path={"key": "x", "id": "3"}, status=400),
-        ),
+        responses={200: Stored},
+        errors=(BadRequest, NotFound),
     )
     async def get_item(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.READ)
@@ -236,27 +166,15 @@ class Items:
             raise NotFound(f"There is no item {place.id!r} of {place.key!r}.")
         return _with_etag(Item(**rows[0]).as_json(place.key))
 
-    @described(
+    @operation(
         "Remove an item",
         tag="Items",
         key="write",
         path={"key": ItemKey, "id": ItemId},
         query=KeyQuery,
         headers={"If-Match": _CONDITIONS["If-Match"]},
-        answers={200: RemovedItem},
-        refuses=(BadRequest, NotFound, VersionConflict),
-        examples=(
-            Example(
-                says="Another version",
-                path=_VAN,
-                headers={"If-Match": "7"},
-                given=(Call("PUT", "/v1/items/vehicle-id/3", _VALUE),),
-                status=409,
-            ),
-            Example(says="A van", path=_VAN, answer={**_VAN, "version": 2}),
-            Example(says="None", path={"key": "vehicle-id", "id": "none"}, status=404),
-            Example(says="A bad key", path={"key": "x", "id": "3"}, status=400),
-        ),
+        responses={200: RemovedItem},
+        errors=(BadRequest, NotFound, VersionConflict),
     )
     async def delete_item(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.WRITE)
@@ -272,30 +190,14 @@ class Items:
         self._announce(key.project, place.key, [(place.id or "", version)])
         return json_response({"key": place.key, "id": place.id, "version": version})
 
-    @described(
+    @operation(
         "Items of a key, page by page",
         tag="Items",
         key="read",
         path={"key": ItemKey},
         query=PageQuery,
-        answers={200: ItemPage},
-        refuses=(BadRequest,),
-        examples=(
-            Example(
-                says="The first page of one",
-                path={"key": "vehicle-id"},
-                query="limit=1",
-                given=(
-                    Call("PUT", "/v1/items/vehicle-id/3", _VALUE),
-                    Call("PUT", "/v1/items/vehicle-id/4", 5),
-                ),
-                answer={
-                    "items": [{**_VAN, "version": 1, "updated_at": _MOMENT, "value": _VALUE}],
-                    "next": "3",
-                },
-            ),
-            Example(says="No page", path={"key": "vehicle-id"}, query="limit=0", status=400),
-        ),
+        responses={200: ItemPage},
+        errors=(BadRequest,),
     )
     async def list_items(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.READ)

@@ -31,7 +31,7 @@ from ..web import keys
 from ..web.auth import Auth
 from ..web.keys import Role
 from ..web.middleware import json_response
-from ..web.operation_docs import Call, Example, described
+from ..web.operation_docs import operation
 from ..web.params import body_as, query_of
 
 #: A page of a list has this many at most.
@@ -41,11 +41,6 @@ MAX_ORIGINS = 50
 
 _Limit = Annotated[int, Meta(ge=1, le=MAX_LISTED)]
 _BODY = (MalformedJson, BadRequest, RequestTimeout, TooLarge, UnsupportedMediaType, Unprocessable)
-_BAD = (
-    Example(says="No JSON", body="{", media_type="text/plain", status=400),
-    Example(says="Too large", body="x" * 1_048_577, media_type="text/plain", status=413),
-    Example(says="Another type", body="<a/>", media_type="application/xml", status=415),
-)
 
 
 class Project(msgspec.Struct, frozen=True):
@@ -148,17 +143,13 @@ class KeyAdmin:
             web.delete("/admin/v1/keys/{project}/{name}", self.revoke_key),
         ]
 
-    @described(
+    @operation(
         "All projects",
         tag="Administration",
         key="admin",
         query=ProjectsQuery,
-        answers={200: Projects},
-        refuses=(BadRequest,),
-        examples=(
-            Example(says="The first", query="limit=10"),
-            Example(says="No such limit", query="limit=0", status=400),
-        ),
+        responses={200: Projects},
+        errors=(BadRequest,),
     )
     async def list_projects(self, request: web.Request) -> web.Response:
         await self._auth.admit(request, Role.ADMIN)
@@ -168,19 +159,13 @@ class KeyAdmin:
         more = len(rows) > query.limit
         return json_response({"projects": found, "next": found[-1]["name"] if more else None})
 
-    @described(
+    @operation(
         "Make a project",
         tag="Administration",
         key="admin",
         body={"application/json": ProjectName},
-        answers={201: ProjectName},
-        refuses=(*_BODY, Conflict),
-        examples=(
-            Example(says="A project", body={"name": "shop"}, answer={"name": "shop"}),
-            Example(says="It is there already", body={"name": "shop"}, status=409),
-            Example(says="Not a name", body={"name": "A b"}, status=422),
-            *_BAD,
-        ),
+        responses={201: ProjectName},
+        errors=(*_BODY, Conflict),
     )
     async def make_project(self, request: web.Request) -> web.Response:
         await self._auth.admit(request, Role.ADMIN)
@@ -188,17 +173,13 @@ class KeyAdmin:
         await keys.create_project(self._database, asked.name)
         return json_response(asked, 201)
 
-    @described(
+    @operation(
         "All keys, without their secrets",
         tag="Administration",
         key="admin",
         query=KeysQuery,
-        answers={200: ListedKeys},
-        refuses=(BadRequest,),
-        examples=(
-            Example(says="A project's", query="project=demo&limit=10"),
-            Example(says="No such limit", query="limit=0", status=400),
-        ),
+        responses={200: ListedKeys},
+        errors=(BadRequest,),
     )
     async def list_keys(self, request: web.Request) -> web.Response:
         await self._auth.admit(request, Role.ADMIN)
@@ -210,36 +191,13 @@ class KeyAdmin:
         more = len(rows) > query.limit
         return json_response({"keys": found, "next": found[-1]["id"] if more else None})
 
-    @described(
+    @operation(
         "Make a key",
         tag="Administration",
         key="admin",
         body={"application/json": NewKey},
-        answers={201: MadeKey},
-        refuses=(*_BODY, Conflict),
-        examples=(
-            Example(
-                says="For a shop's pages",
-                body={
-                    "project": "shop",
-                    "role": "write",
-                    "name": "pages",
-                    "origins": ["https://shop.example"],
-                    "rate": 100,
-                },
-            ),
-            Example(
-                says="The name is taken",
-                body={"project": "shop", "role": "read", "name": "pages"},
-                status=409,
-            ),
-            Example(
-                says="No such role",
-                body={"project": "shop", "role": "owner", "name": "x"},
-                status=422,
-            ),
-            *_BAD,
-        ),
+        responses={201: MadeKey},
+        errors=(*_BODY, Conflict),
     )
     async def make_key(self, request: web.Request) -> web.Response:
         """The answer holds the key, and is the only one that ever does: it is not stored."""
@@ -252,28 +210,12 @@ class KeyAdmin:
         response.headers[hdrs.CACHE_CONTROL] = "no-store"
         return response
 
-    @described(
+    @operation(
         "Revoke a key",
         tag="Administration",
         key="admin",
-        answers={200: RevokedKey},
-        refuses=(NotFound, Conflict),
-        examples=(
-            Example(
-                says="A key",
-                path={"project": "shop", "name": "pages"},
-                given=(
-                    Call(
-                        "POST",
-                        "/admin/v1/keys",
-                        {"project": "shop", "role": "read", "name": "pages"},
-                    ),
-                ),
-                answer={"project": "shop", "name": "pages"},
-            ),
-            Example(says="None", path={"project": "shop", "name": "none"}, status=404),
-            Example(says="One's own", path={"project": "demo", "name": "admin"}, status=409),
-        ),
+        responses={200: RevokedKey},
+        errors=(NotFound, Conflict),
     )
     async def revoke_key(self, request: web.Request) -> web.Response:
         """Every process refuses it within 5 s. The key that asks can't end itself."""

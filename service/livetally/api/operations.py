@@ -10,7 +10,7 @@ from ..ops.health import Health
 from ..ops.metrics import CONTENT_TYPE, Metrics
 from ..schema.http import State
 from ..web.middleware import json_response
-from ..web.operation_docs import Example, Text, described
+from ..web.operation_docs import Text, operation
 
 
 class Operations:
@@ -28,11 +28,10 @@ class Operations:
             web.get("/metrics", self.metrics),
         )
 
-    @described(
+    @operation(
         "Does the process work?",
         tag="Operations",
-        answers={200: State, 503: State},
-        examples=(Example(says="It does", answer={"status": "alive", "reasons": []}),),
+        responses={200: State, 503: State},
     )
     async def healthz(self, request: web.Request) -> web.Response:
         stuck = self._health.alive()
@@ -40,11 +39,10 @@ class Operations:
             {"status": "stuck" if stuck else "alive", "reasons": stuck}, 503 if stuck else 200
         )
 
-    @described(
+    @operation(
         "May traffic be sent here?",
         tag="Operations",
-        answers={200: State, 503: State},
-        examples=(Example(says="It may", answer={"status": "ready", "reasons": []}),),
+        responses={200: State, 503: State},
     )
     async def readyz(self, request: web.Request) -> web.Response:
         try:
@@ -55,6 +53,6 @@ class Operations:
         report = self._health.report(reason)
         return json_response(report, 503 if report.status == "unavailable" else 200)
 
-    @described("Numbers for Prometheus", tag="Operations", answers={200: Text("text/plain")})
+    @operation("Numbers for Prometheus", tag="Operations", responses={200: Text("text/plain")})
     async def metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})

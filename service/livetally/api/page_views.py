@@ -25,7 +25,7 @@ from ..schema.http import Pages as Views
 from ..web.auth import Auth, key_of
 from ..web.keys import Role
 from ..web.middleware import json_response
-from ..web.operation_docs import Example, described, sent
+from ..web.operation_docs import operation
 from ..web.params import query_of
 from . import buckets
 
@@ -54,37 +54,13 @@ class PageViews:
         self._auth = auth
         self._database = database
 
-    @described(
+    @operation(
         "Views of pages and articles",
         tag="Counts",
         key="read",
         query=Query,
-        answers={200: Views},
-        refuses=(BadRequest, Unprocessable),
-        examples=(
-            Example(
-                says="All of them",
-                given=(sent(("page_view", "/"), ("unique_page_view", "/"), ("page_view", "/")),),
-                answer={
-                    "total": 2,
-                    "unique": 1,
-                    "pages": [{"page": "/", "total": 2, "unique": 1}],
-                    "articles": [],
-                    "referrers": [],
-                },
-            ),
-            Example(
-                says="One article",
-                query="article=a1",
-                answer={"total": 0, "unique": 0, "articles": [], "referrers": []},
-            ),
-            Example(says="Both at once", query="article=a1&page=/", status=400),
-            Example(
-                says="No time between",
-                query="from=2026-11-21T10:00:00Z&to=2026-11-21T09:00:00Z",
-                status=422,
-            ),
-        ),
+        responses={200: Views},
+        errors=(BadRequest, Unprocessable),
     )
     async def get_pages(self, request: web.Request) -> web.Response:
         """The most viewed pages and articles and their referrers; or one page's, or one's of both.

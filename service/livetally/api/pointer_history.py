@@ -23,7 +23,7 @@ from ..schema.http import Count
 from ..web.auth import Auth
 from ..web.keys import Role
 from ..web.middleware import json_response
-from ..web.operation_docs import Example, described
+from ..web.operation_docs import operation
 from ..web.params import query_of
 
 #: Events that an answer is made of: about a second of one core.
@@ -132,23 +132,13 @@ class PointerHistory:
             web.get("/admin/v1/replay", self.get_replay),
         ]
 
-    @described(
+    @operation(
         "Where a page was pointed at",
         tag="Administration",
         key="admin",
         query=HeatmapQuery,
-        answers={200: Heatmap},
-        refuses=(BadRequest, NotFound, Unprocessable),
-        examples=(
-            Example(says="The last hour", query="page=/pricing&columns=20&rows=30"),
-            Example(says="No page", query="columns=20", status=400),
-            Example(says="No such project", query="page=/&project=none", status=404),
-            Example(
-                says="Too long",
-                query="page=/&from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z",
-                status=422,
-            ),
-        ),
+        responses={200: Heatmap},
+        errors=(BadRequest, NotFound, Unprocessable),
     )
     async def get_heatmap(self, request: web.Request) -> web.Response:
         """Counted by the server, in a grid of the size that is asked for."""
@@ -159,23 +149,13 @@ class PointerHistory:
         grid = {"columns": query.columns, "rows": query.rows}
         return _answer(query, start, to, found, **grid)
 
-    @described(
+    @operation(
         "Who pointed at a page",
         tag="Administration",
         key="admin",
         query=SessionsQuery,
-        answers={200: PointerSessions},
-        refuses=(BadRequest, NotFound, Unprocessable),
-        examples=(
-            Example(says="The last hour", query="page=/pricing&limit=10"),
-            Example(says="No page", query="limit=10", status=400),
-            Example(says="No such project", query="page=/&project=none", status=404),
-            Example(
-                says="Backwards",
-                query="page=/&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
-                status=422,
-            ),
-        ),
+        responses={200: PointerSessions},
+        errors=(BadRequest, NotFound, Unprocessable),
     )
     async def get_sessions(self, request: web.Request) -> web.Response:
         project, query, start, to = await self._asked(request, SessionsQuery)
@@ -184,23 +164,13 @@ class PointerHistory:
         )
         return _answer(query, start, to, found)
 
-    @described(
+    @operation(
         "One session's way over a page",
         tag="Administration",
         key="admin",
         query=ReplayQuery,
-        answers={200: Replayed},
-        refuses=(BadRequest, NotFound, Unprocessable),
-        examples=(
-            Example(says="The last hour", query="page=/pricing&session=s1"),
-            Example(says="No session", query="page=/", status=400),
-            Example(says="No such project", query="page=/&session=s&project=none", status=404),
-            Example(
-                says="Backwards",
-                query="page=/&session=s&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
-                status=422,
-            ),
-        ),
+        responses={200: Replayed},
+        errors=(BadRequest, NotFound, Unprocessable),
     )
     async def get_replay(self, request: web.Request) -> web.Response:
         project, query, start, to = await self._asked(request, ReplayQuery)

@@ -22,7 +22,7 @@ from ..schema.http import Count
 from ..web.auth import Auth
 from ..web.keys import Role
 from ..web.middleware import json_response
-from ..web.operation_docs import Example, described
+from ..web.operation_docs import operation
 
 BEAT_S = 2.0
 #: A process that has said nothing for this long is gone.
@@ -96,12 +96,11 @@ class Processes:
         """This many events were committed."""
         self._events += events
 
-    @described(
+    @operation(
         "What serves just now",
         tag="Administration",
         key="admin",
-        answers={200: ProcessList},
-        examples=(Example(says="All"),),
+        responses={200: ProcessList},
     )
     async def get_processes(self, request: web.Request) -> web.Response:
         await self._auth.admit(request, Role.ADMIN)

@@ -18,7 +18,7 @@ from ..schema.http import Types
 from ..web.auth import Auth, Key, key_of
 from ..web.keys import Role
 from ..web.middleware import json_response
-from ..web.operation_docs import Example, described, sent
+from ..web.operation_docs import operation
 from ..web.params import query_of
 from . import buckets
 
@@ -99,27 +99,13 @@ class Stats:
             }
         )
 
-    @described(
+    @operation(
         "A project's types",
         tag="Counts",
         key="read",
         query=TypesQuery,
-        answers={200: Types},
-        refuses=(BadRequest,),
-        examples=(
-            Example(
-                says="The first page of one",
-                query="limit=1",
-                given=(sent(("click", "red"), ("click", "blue"), ("hover", "red")),),
-                answer={"types": [{"type": "click", "total": 2}], "next": "click"},
-            ),
-            Example(
-                says="The next",
-                query="limit=1&after=click",
-                answer={"types": [{"type": "hover", "total": 1}], "next": None},
-            ),
-            Example(says="No page", query="limit=0", status=400),
-        ),
+        responses={200: Types},
+        errors=(BadRequest,),
     )
     async def get_types(self, request: web.Request) -> web.Response:
         """The project's types by name, each with its grand total, page by page."""

@@ -13,7 +13,7 @@ from ..schema.http import Verified
 from ..web.auth import Auth, key_in
 from ..web.keys import Role
 from ..web.middleware import json_response
-from ..web.operation_docs import Example, described, sent
+from ..web.operation_docs import operation
 
 #: A log of 10 million events is read in seconds.
 TIMEOUT_S = 120
@@ -35,29 +35,13 @@ class Verify:
         self._database = database
         self._hub = hub
 
-    @described(
+    @operation(
         "Does everything agree?",
         tag="Administration",
         key="admin",
         query=Query,
-        answers={200: Verified},
-        refuses=(NotFound,),
-        examples=(
-            Example(
-                says="A project",
-                query="project=demo",
-                given=(sent(("click", "red")),),
-                answer={
-                    "project": "demo",
-                    "exact": True,
-                    "events": 1,
-                    "total": 1,
-                    "differences": [],
-                    "hub": [],
-                },
-            ),
-            Example(says="None of that name", query="project=none", status=404),
-        ),
+        responses={200: Verified},
+        errors=(NotFound,),
     )
     async def get_verify(self, request: web.Request) -> web.Response:
         """{"exact": true}, or the differences: between what, where, and the two counts.

@@ -29,7 +29,7 @@ from ..live.connections import Connections, error_message
 from ..live.frames import websocket_text
 from ..schema.http import KeyQuery
 from ..web.auth import Auth, Key
-from ..web.operation_docs import Example, described
+from ..web.operation_docs import operation
 from .colors.websocket import ColourSocket
 from .items import ItemSocket
 from .page_views.views import Views
@@ -57,18 +57,14 @@ class Dispatcher:
         self._colour = colour
         self._viewer_buffer_bytes = viewer_buffer_bytes
 
-    @described(
+    @operation(
         "The websocket of formats 1, 3 and 4",
         tag="Older",
         query=KeyQuery,
-        answers={101: None},
-        refuses=(
+        responses={101: None},
+        errors=(
             *(BadRequest, MissingKey, UnknownKey, WrongRole, ForeignOrigin),
             *(DatabaseUnavailable, ShuttingDown, TooManyConnections),
-        ),
-        examples=(
-            Example(says="A websocket"),
-            Example(says="No such key", query="api_key=none", status=401),
         ),
     )
     async def handle(self, request: web.Request) -> web.WebSocketResponse:

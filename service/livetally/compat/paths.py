@@ -30,7 +30,7 @@ from ..schema.compat import ColourStats, RailsAction, RailsVersion
 from ..schema.http import Series, SubjectTotal, Totals
 from ..web.auth import Key
 from ..web.middleware import Handler, error_response, json_response
-from ..web.operation_docs import Described, Example, Text, described, sent
+from ..web.operation_docs import Operation, Text, operation
 from .actions import (
     Shape,
     as_native,
@@ -92,106 +92,17 @@ class StatsQuery(Query):
     action: Name | None = None
 
 
-_MINUTE = "from=2026-11-21T10:00:00Z&to=2026-11-21T10:01:00Z"
-_STATS = (
-    Example(
-        says="The largest",
-        query="type=click&top=1",
-        given=(sent(("click", "red"), ("click", "red"), ("click", "blue")),),
-        answer={"type": "click", "total": 3, "subjects": [{"subject": "red", "total": 2}]},
-    ),
-    Example(
-        says="One subject",
-        query="type=click&subject=blue",
-        answer={"type": "click", "subject": "blue", "total": 1},
-    ),
-    Example(
-        says="A series",
-        query=f"type=click&bucket=minute&{_MINUTE}",
-        answer={
-            "type": "click",
-            "bucket": "minute",
-            "from": "2026-11-21T10:00:00Z",
-            "to": "2026-11-21T10:01:00Z",
-            "series": [{"at": "2026-11-21T10:00:00Z", "total": 0}],
-        },
-    ),
-    Example(
-        says="A period beside the one before",
-        query=f"type=click&compare=before&{_MINUTE}",
-        answer={
-            "type": "click",
-            "from": "2026-11-21T10:00:00Z",
-            "to": "2026-11-21T10:01:00Z",
-            "total": 0,
-            "before": 0,
-            "ever": 3,
-            "subjects": [],
-        },
-    ),
-    Example(
-        says="Format 1, by colour",
-        query="action=click",
-        answer={
-            "stats": [
-                {"action": "click", "color": "blue", "count": 1},
-                {"action": "click", "color": "red", "count": 2},
-            ]
-        },
-    ),
-    Example(says="Not so many", query="type=click&top=1001", status=400),
-    Example(
-        says="No time between",
-        query="type=click&from=2026-11-21T10:00:00Z&to=2026-11-21T09:00:00Z",
-        status=422,
-    ),
-)
-
 #: POST /v2/events and /v3/events.
-RAILS_POST = Described(
-    says="Send a colour's action, format 2",
+RAILS_POST = Operation(
+    summary="Send a colour's action, format 2",
     tag="Older",
     key="write",
     path={"version": RailsVersion},
     body={"application/json": RailsAction, FORM: Text(FORM)},
-    answers={204: None},
-    refuses=(
+    responses={204: None},
+    errors=(
         *(BadRequest, RequestTimeout, TooLarge, UnsupportedMediaType, Unprocessable),
         *(UnstorableEvent, Overloaded, ShuttingDown),
-    ),
-    examples=(
-        Example(
-            says="JSON",
-            path={"version": "v2"},
-            body={"action_color": {"action_name": "hover", "color_name": "red"}},
-        ),
-        Example(
-            says="A form",
-            path={"version": "v3"},
-            body="action_color[action_name]=hover&action_color[color_name]=red",
-            media_type=FORM,
-        ),
-        Example(says="Nothing of a colour", path={"version": "v2"}, body={}, status=400),
-        Example(
-            says="No colour",
-            path={"version": "v2"},
-            body={"action_color": {"action_name": "hover"}},
-            status=422,
-        ),
-        Example(
-            says="Another media type",
-            path={"version": "v2"},
-            body="<a/>",
-            media_type="application/xml",
-            status=415,
-        ),
-        Example(
-            says="Too large",
-            path={"version": "v2"},
-            body="x" * 1_048_577,
-            media_type="text/plain",
-            status=413,
-        ),
     ),
 )
 
@@ -204,14 +115,13 @@ class OlderPaths:
         self._colour = colour
         self._stats = stats
 
-    @described(
+    @operation(
         "A type's totals, a subject's, a period's, or counts over time",
         tag="Counts",
         key="read",
         query=StatsQuery,
-        answers={200: (Totals, SubjectTotal, Series, ColourStats)},
-        refuses=(BadRequest, Unprocessable),
-        examples=_STATS,
+        responses={200: (Totals, SubjectTotal, Series, ColourStats)},
+        errors=(BadRequest, Unprocessable),
     )
     async def get_stats(self, request: web.Request) -> web.Response:
         """The `top` largest subjects of a type, one `subject`'s total, or with `bucket` a series.

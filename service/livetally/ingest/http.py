@@ -25,7 +25,7 @@ from ..schema.http import Ack, Failure, NoneValid
 from ..web.auth import Auth, Key, key_of
 from ..web.keys import Role
 from ..web.middleware import json_response
-from ..web.operation_docs import Example, Text, described
+from ..web.operation_docs import Text, operation
 from .batcher import Batcher, Result
 from .events import Sent, parse
 
@@ -55,72 +55,6 @@ class Query(msgspec.Struct):
     api_key: str | None = None
 
 
-_RED = {"type": "click", "subject": "red", "id": "4f1c"}
-_FORM_BODY = "action_color[action_name]=click&action_color[color_name]=red"
-_EXAMPLES = (
-    Example(says="One event", body=_RED, answer={"accepted": 1, "duplicates": 0, "rejected": []}),
-    Example(
-        says="The same again, with another, and every fate",
-        query="results=each",
-        body=[_RED, {"type": "hover", "subject": "blue", "properties": {"x": 3}}],
-        answer={
-            "accepted": 1,
-            "duplicates": 1,
-            "rejected": [],
-            "results": ["duplicate", "accepted"],
-        },
-    ),
-    Example(
-        says="One event a line",
-        body='{"type":"click","subject":"red"}\n{"type":"click","subject":"blue"}\n',
-        media_type="application/x-ndjson",
-        answer={"accepted": 2, "duplicates": 0, "rejected": []},
-    ),
-    Example(
-        says="By sendBeacon",
-        body='[{"type":"click","subject":"red"}]',
-        media_type="text/plain",
-        answer={"accepted": 1, "duplicates": 0, "rejected": []},
-    ),
-    Example(
-        says="Format 1, a colour",
-        body={"action": "click", "color": "red"},
-        answer={
-            "message": "Event stored successfully.",
-            "accepted": 1,
-            "duplicates": 0,
-            "rejected": [],
-        },
-    ),
-    Example(says="Format 2, a form", body=_FORM_BODY, media_type=FORM, status=204),
-    Example(
-        says="An event without a subject",
-        body={"type": "click"},
-        status=422,
-        answer={
-            "accepted": 0,
-            "duplicates": 0,
-            "rejected": [
-                {
-                    "index": 0,
-                    "error": {
-                        "code": "invalid_event",
-                        "message": "Object missing required field `subject`.",
-                    },
-                }
-            ],
-            "error": {
-                "code": "invalid_event",
-                "message": "Object missing required field `subject`.",
-            },
-        },
-    ),
-    Example(says="No JSON", body="{", media_type="text/plain", status=400),
-    Example(says="Too many events", body=[_RED] * 1001, status=413),
-    Example(says="Another media type", body="<a/>", media_type="application/xml", status=415),
-)
-
-
 class Ingest:
     """The HTTP way in. The websocket's is `track`, in `live`."""
 
@@ -129,7 +63,7 @@ class Ingest:
         self._batcher = batcher
         self._older = older
 
-    @described(
+    @operation(
         "Send events",
         tag="Events",
         key="write",
@@ -140,12 +74,11 @@ class Ingest:
             "text/plain": Text("text/plain"),
             FORM: Text(FORM),
         },
-        answers={200: (Ack, ColourStored), 204: None, 422: (NoneValid, Failure)},
-        refuses=(
+        responses={200: (Ack, ColourStored), 204: None, 422: (NoneValid, Failure)},
+        errors=(
             *(MalformedJson, BadRequest, RequestTimeout, TooLarge, TooManyEvents),
             *(UnsupportedMediaType, Unprocessable, UnstorableEvent, Overloaded, ShuttingDown),
         ),
-        examples=_EXAMPLES,
     )
     async def post_events(self, request: web.Request) -> web.Response:
         """200 with what became of each event; 422 if none of them is valid."""

@@ -19,7 +19,7 @@ from ..base.errors import BadRequest, ShuttingDown, TooManyConnections
 from ..web.auth import Auth, key_of
 from ..web.keys import Role
 from ..web.middleware import HEADERS
-from ..web.operation_docs import Example, Text, described
+from ..web.operation_docs import Text, operation
 from .connections import Connection, Connections
 from .frames import SSE_PING, message, sse_message
 from .subscriptions import parse
@@ -80,18 +80,14 @@ class ServerSentEvents:
         self._connections = connections
         self._viewer_buffer_bytes = viewer_buffer_bytes
 
-    @described(
+    @operation(
         "One topic, as server-sent events",
         tag="Live",
         key="read",
         query=Query,
         headers={"Last-Event-ID": "A feed's position, as a browser sends it when it reconnects."},
-        answers={200: Text("text/event-stream")},
-        refuses=(BadRequest, ShuttingDown, TooManyConnections),
-        examples=(
-            Example(says="Totals", query="totals=click", answer="retry: 1000\n\n"),
-            Example(says="No topic", query="subject=red", status=400),
-        ),
+        responses={200: Text("text/event-stream")},
+        errors=(BadRequest, ShuttingDown, TooManyConnections),
     )
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/live/sse. What can be refused is refused before the stream begins."""

@@ -49,7 +49,7 @@ from ..ingest.events import Parsed, check
 from ..schema.http import KeyQuery
 from ..web.auth import Auth, Key
 from ..web.keys import Role
-from ..web.operation_docs import Example, described
+from ..web.operation_docs import operation
 from .connections import Connection, Connections, error_message
 from .frames import WEBSOCKET_PING
 from .hub import Hub
@@ -129,22 +129,18 @@ class Live:
         self._connections = connections
         self._viewer_buffer_bytes = viewer_buffer_bytes
 
-    @described(
+    @operation(
         "The live protocol, a websocket",
         tag="Live",
         query=KeyQuery,
-        answers={101: None},
-        refuses=(
+        responses={101: None},
+        errors=(
             UnknownKey,
             ForeignOrigin,
             DatabaseUnavailable,
             ShuttingDown,
             TooManyConnections,
             BadRequest,
-        ),
-        examples=(
-            Example(says="A websocket"),
-            Example(says="No such key", query="api_key=none", status=401),
         ),
     )
     async def handle(self, request: web.Request) -> web.WebSocketResponse:

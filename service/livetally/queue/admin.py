@@ -26,7 +26,7 @@ from ..ingest.http import read_body
 from ..web.auth import Auth
 from ..web.keys import Role
 from ..web.middleware import json_response
-from ..web.operation_docs import Example, described
+from ..web.operation_docs import operation
 from ..web.params import body_as
 from .dead_letters import MAX_LOOKED_AT, DeadLetter, DeadLetters, SentAgain, Whole
 from .rejections import Refusal, Refusals
@@ -56,24 +56,6 @@ class FoundRefusals(msgspec.Struct):
     refusals: list[Refusal]
 
 
-_ID = "b9f62b0a-d514-4df5-a8f7-a60bd9bddb14"
-_LETTER = {
-    "id": _ID,
-    "sent_at": "2026-11-21T10:00:00Z",
-    "receives": 5,
-    "bytes": 16,
-    "head": '{"type":"click"}',
-    "cause": "refused_in_part",
-    "reason": "1 of 1 records were refused. The first is number 1: Object missing `subject`.",
-}
-_LINE = {
-    "line": 1,
-    "cause": "invalid_event",
-    "reason": "Object missing `subject`.",
-    "head": '{"type":"click"}',
-}
-
-
 class QueueAdmin:
     """For admin keys. Raises what Auth does, QueueUnavailable, or NotFound without a queue."""
 
@@ -90,75 +72,38 @@ class QueueAdmin:
             web.get("/admin/v1/refusals", self.refusals),
         ]
 
-    @described(
+    @operation(
         "What the queue refused",
         tag="Administration",
         key="admin",
-        answers={200: FoundDeadLetters},
+        responses={200: FoundDeadLetters},
         query=LimitQuery,
-        refuses=(BadRequest, NotFound, QueueUnavailable),
-        examples=(
-            Example(says="One", elsewhere=True, answer={"dead_letters": [_LETTER]}),
-            Example(says="No queue", status=404),
-            Example(says="No such limit", query="limit=0", status=400),
-        ),
+        errors=(BadRequest, NotFound, QueueUnavailable),
     )
     async def first(self, request: web.Request) -> web.Response:
         await self._auth.admit(request, Role.ADMIN)
         return json_response({"dead_letters": await self._dead_letters.first(_limit(request))})
 
-    @described(
+    @operation(
         "One dead letter, with its body",
         tag="Administration",
         key="admin",
-        answers={200: Whole},
-        refuses=(NotFound, QueueUnavailable),
-        examples=(
-            Example(
-                says="With a bad record",
-                path={"id": _ID},
-                elsewhere=True,
-                answer={
-                    **_LETTER,
-                    "body": _LETTER["head"],
-                    "attributes": {"api_key": "(not shown)"},
-                    "lines": [_LINE],
-                },
-            ),
-            Example(says="No queue", path={"id": "4f1c"}, status=404),
-        ),
+        responses={200: Whole},
+        errors=(NotFound, QueueUnavailable),
     )
     async def show(self, request: web.Request) -> web.Response:
         await self._auth.admit(request, Role.ADMIN)
         return json_response(await self._dead_letters.show(request.match_info["id"]))
 
-    @described(
+    @operation(
         "Send dead letters to the queue again",
         tag="Administration",
         key="admin",
-        answers={200: SentAgain},
+        responses={200: SentAgain},
         body={"application/json": Replay},
-        refuses=(
+        errors=(
             *(MalformedJson, BadRequest, RequestTimeout, NotFound, TooLarge),
             *(UnsupportedMediaType, Unprocessable, QueueUnavailable),
-        ),
-        examples=(
-            Example(
-                says="Of two, one",
-                body={"ids": [_ID, "4f1c"]},
-                elsewhere=True,
-                answer={
-                    "ids": [_ID],
-                    "missing": ["4f1c"],
-                    "failed": [],
-                    "dry_run": False,
-                },
-            ),
-            Example(says="No queue", body={"all": True, "dry_run": True}, status=404),
-            Example(says="Neither some nor all", body={}, status=422),
-            Example(says="No JSON", body="{", media_type="text/plain", status=400),
-            Example(says="Too large", body="x" * 1_048_577, media_type="text/plain", status=413),
-            Example(says="Another type", body="<a/>", media_type="application/xml", status=415),
         ),
     )
     async def replay(self, request: web.Request) -> web.Response:
@@ -167,32 +112,13 @@ class QueueAdmin:
         ids = None if asked.all else asked.ids
         return json_response(await self._dead_letters.replay(ids, dry_run=asked.dry_run))
 
-    @described(
+    @operation(
         "The latest reasons of refusals",
         tag="Administration",
         key="admin",
-        answers={200: FoundRefusals},
+        responses={200: FoundRefusals},
         query=LimitQuery,
-        refuses=(BadRequest,),
-        examples=(
-            Example(
-                says="A record",
-                elsewhere=True,
-                answer={
-                    "refusals": [
-                        {
-                            "message": _ID,
-                            **_LINE,
-                            "object": "",
-                            "receives": 5,
-                            "refused_at": "2026-11-21T10:00:05Z",
-                        }
-                    ]
-                },
-            ),
-            Example(says="None", answer={"refusals": []}),
-            Example(says="No such limit", query="limit=0", status=400),
-        ),
+        errors=(BadRequest,),
     )
     async def refusals(self, request: web.Request) -> web.Response:
         await self._auth.admit(request, Role.ADMIN)

@@ -51,7 +51,6 @@ from ..site.examples import Examples, Login
 from ..site.pages import Pages
 from ..web import middleware
 from ..web.auth import Auth
-from ..web.operation_docs import described_as
 from ..web.rate_limits import Limits
 
 log = logging.getLogger(__name__)
@@ -184,7 +183,7 @@ def create_app(
             web.get("/v1/events/cable", cable.handle),
             web.post(
                 "/{version:v[23]}/events",
-                described_as(RAILS_POST, legible(rails_ingest.post_events, Shape.RAILS)),
+                RAILS_POST.describe(legible(rails_ingest.post_events, Shape.RAILS)),
             ),
             web.get("/{version:v[23]}/events", legible(results.get_events, Shape.RAILS)),
             web.get("/{version:v[23]}/events/cable", cable.handle),

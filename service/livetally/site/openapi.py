@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -12,7 +12,9 @@ from aiohttp import hdrs, web
 from .. import __version__
 from ..base.errors import LivetallyError, NotFound
 from ..schema.http import Failure
-from ..web.operation_docs import Described, Example, Text, description_of
+from ..web.operation_docs import Operation, Text, operation_of
+from . import route_examples
+from .route_examples import Example
 
 REF = "#/components/schemas/{name}"
 
@@ -48,25 +50,46 @@ _SCHEMES = {
 }
 
 
-def routes_of(app: web.Application) -> Iterator[tuple[str, str, Any]]:
+class Route(NamedTuple):
+    """A route of the application, and all that is said of it."""
+
+    method: str
+    path: str
+    handler: Any
+    operation: Operation
+    examples: list[Example]
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def with_status(self, status: int) -> Iterator[Example]:
+        return (each for each in self.examples if each.status_of(self.operation) == status)
+
+
+def handlers_of(app: web.Application) -> Iterator[tuple[str, str, Any]]:
     """Every method, path and handler."""
     for route in app.router.routes():
         if route.method != hdrs.METH_HEAD and route.resource is not None:
             yield route.method, route.resource.canonical, route.handler
 
 
+def routes_of(app: web.Application) -> Iterator[Route]:
+    """The routes that say something of themselves: a test finds those that don't."""
+    examples = route_examples.load()
+    for method, path, handler in handlers_of(app):
+        operation = operation_of(handler)
+        if operation is not None:
+            yield Route(method, path, handler, operation, examples.get(f"{method} {path}", []))
+
+
 def document(app: web.Application) -> dict[str, Any]:
-    """The whole document, but for routes without a description: a test finds those."""
-    found: list[tuple[str, str, Any, Described]] = []
-    for method, path, handler in routes_of(app):
-        description = description_of(handler)
-        if description is not None:
-            found.append((method, path, handler, description))
-    schemas = _Schemas(types for *_, description in found for types in _types(description))
+    """The whole document."""
+    routes = list(routes_of(app))
+    schemas = _Schemas(types for route in routes for types in _types(route.operation))
     paths: dict[str, dict[str, Any]] = {}
-    for method, path, handler, description in found:
-        operation = _operation(method, path, handler, description, schemas)
-        paths.setdefault(path, {})[method.lower()] = operation
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -76,20 +99,20 @@ def document(app: web.Application) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": name, "description": says} for name, says in _TAGS.items()],
+        "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
         "paths": paths,
         "components": {"schemas": schemas.components, "securitySchemes": _SCHEMES},
     }
 
 
-def _types(description: Described) -> Iterator[Any]:
+def _types(operation: Operation) -> Iterator[Any]:
     yield Failure
-    for each in (*description.answers.values(), *description.body.values()):
+    for each in (*operation.responses.values(), *operation.body.values()):
         if each is not None and not isinstance(each, Text):
             yield from each if isinstance(each, tuple) else (each,)
-    yield from description.path.values()
-    if description.query is not None:
-        yield from (field.type for field in msgspec.structs.fields(description.query))
+    yield from operation.path.values()
+    if operation.query is not None:
+        yield from (field.type for field in msgspec.structs.fields(operation.query))
 
 
 class _Schemas:
@@ -104,38 +127,24 @@ class _Schemas:
         return self._schemas[type]
 
 
-def _operation(
-    method: str, path: str, handler: Any, about: Described, schemas: _Schemas
-) -> dict[str, Any]:
-    operation: dict[str, Any] = {
-        "operationId": operation_id(method, path),
+def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
+    about = route.operation
+    described: dict[str, Any] = {
+        "operationId": operation_id(route.method, route.path),
         "tags": [about.tag],
-        "summary": about.says,
-        "description": inspect.getdoc(handler) or about.says,
-        "parameters": list(_parameters(path, about, schemas)),
-        "responses": _responses(about, _refusals(path, about, schemas), schemas),
+        "summary": about.summary,
+        "description": inspect.getdoc(route.handler) or about.summary,
+        "parameters": list(_parameters(route, schemas)),
+        "responses": _responses(route, schemas),
     }
     if about.body:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {
-                media_type: _content(type, schemas)
-                | _examples(
-                    {
-                        each.says: each.body
-                        for each in about.examples
-                        if each.body is not msgspec.UNSET and each.media_type == media_type
-                    }
-                )
-                for media_type, type in about.body.items()
-            },
-        }
+        described["requestBody"] = {"required": True, "content": _body(route, schemas)}
     if about.login:
-        operation["security"] = [{"login": []}]
+        described["security"] = [{"login": []}]
     elif about.key is not None:
-        operation["security"] = [{"key": []}, {"bearer": []}, {"query": []}]
-        operation["description"] += f"\n\nNeeds a key that may {_MAY[about.key]}."
-    return operation
+        described["security"] = [{"key": []}, {"bearer": []}, {"query": []}]
+        described["description"] += f"\n\nNeeds a key that may {_MAY[about.key]}."
+    return described
 
 
 _MAY = {"write": "write", "read": "read", "admin": "administer"}
@@ -146,34 +155,60 @@ def operation_id(method: str, path: str) -> str:
     return "_".join([method.lower(), *words]) if words else f"{method.lower()}_root"
 
 
-def _parameters(path: str, about: Described, schemas: _Schemas) -> Iterator[dict[str, Any]]:
-    for name in re.findall(r"{(\w+)}", path):
-        schema = schemas[about.path[name]] if name in about.path else {"type": "string"}
-        given = {each.says: each.path[name] for each in about.examples if name in each.path}
-        yield {"name": name, "in": "path", "required": True, "schema": schema} | _examples(given)
-    fields = msgspec.structs.fields(about.query) if about.query is not None else ()
-    for field in fields:
-        if field.encode_name == "api_key":
-            continue  # a way to be let in
-        name = field.encode_name
+def _body(route: Route, schemas: _Schemas) -> dict[str, Any]:
+    """Each media type, with the examples that are of it."""
+    return {
+        media_type: _content(type, schemas)
+        | _examples(
+            {
+                each.summary: each.body
+                for each in route.examples
+                if each.body is not msgspec.UNSET and each.media_type == media_type
+            }
+        )
+        for media_type, type in route.operation.body.items()
+    }
+
+
+def _parameters(route: Route, schemas: _Schemas) -> Iterator[dict[str, Any]]:
+    yield from _path_parameters(route, schemas)
+    yield from _query_parameters(route, schemas)
+    for name, about in route.operation.headers.items():
         given = {
-            each.says: value
-            for each in about.examples
+            each.summary: each.headers[name] for each in route.examples if name in each.headers
+        }
+        yield {
+            "name": name,
+            "in": "header",
+            "description": about,
+            "schema": {"type": "string"},
+        } | _examples(given)
+
+
+def _path_parameters(route: Route, schemas: _Schemas) -> Iterator[dict[str, Any]]:
+    types = route.operation.path
+    for name in re.findall(r"{(\w+)}", route.path):
+        schema = schemas[types[name]] if name in types else {"type": "string"}
+        given = {each.summary: each.path[name] for each in route.examples if name in each.path}
+        yield {"name": name, "in": "path", "required": True, "schema": schema} | _examples(given)
+
+
+def _query_parameters(route: Route, schemas: _Schemas) -> Iterator[dict[str, Any]]:
+    query = route.operation.query
+    for field in msgspec.structs.fields(query) if query is not None else ():
+        name, schema = field.encode_name, schemas[field.type]
+        if name == "api_key":
+            continue  # a way to be let in
+        given = {
+            each.summary: _typed(value, schema)
+            for each in route.examples
             if (value := dict(parse_qsl(each.query)).get(name)) is not None
         }
         yield {
             "name": name,
             "in": "query",
             "required": field.required,
-            "schema": _in_query(schemas[field.type]),
-        } | _examples({says: _typed(value, schemas[field.type]) for says, value in given.items()})
-    for name, says in about.headers.items():
-        given = {each.says: each.headers[name] for each in about.examples if name in each.headers}
-        yield {
-            "name": name,
-            "in": "header",
-            "description": says,
-            "schema": {"type": "string"},
+            "schema": _in_query(schema),
         } | _examples(given)
 
 
@@ -187,47 +222,52 @@ def _typed(value: str, schema: dict[str, Any]) -> Any:
     return int(value) if _in_query(schema).get("type") == "integer" else value
 
 
-def _refusals(path: str, about: Described, schemas: _Schemas) -> list[type[LivetallyError]]:
+def _errors(route: Route, schemas: _Schemas) -> list[type[LivetallyError]]:
     """A path that takes only some values in its place is not there for others."""
-    taken = [about.path[name] for name in re.findall(r"{(\w+)}", path) if name in about.path]
+    types = route.operation.path
+    taken = [types[name] for name in re.findall(r"{(\w+)}", route.path) if name in types]
     missing = [NotFound] if any("enum" in schemas[each] for each in taken) else []
-    return list(dict.fromkeys([*about.refusals, *missing]))
+    return list(dict.fromkeys([*route.operation.every_error, *missing]))
 
 
-def _responses(
-    about: Described, refusals: list[type[LivetallyError]], schemas: _Schemas
+def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
+    errors = _errors(route, schemas)
+    statuses = sorted({*route.operation.responses, *(error.status for error in errors)})
+    return {
+        str(status): _response(
+            route, status, [error for error in errors if error.status == status], schemas
+        )
+        for status in statuses
+    }
+
+
+def _response(
+    route: Route, status: int, errors: list[type[LivetallyError]], schemas: _Schemas
 ) -> dict[str, Any]:
-    responses: dict[str, Any] = {}
-    for status in sorted({*about.answers, *(error.status for error in refusals)}):
-        errors = [error for error in refusals if error.status == status]
-        response: dict[str, Any] = {"description": _says(status, errors)}
-        content: dict[str, Any] = {}
-        answer = about.answers.get(status, Failure)
-        if answer is not None:
-            media_type = answer.media_type if isinstance(answer, Text) else "application/json"
-            answers = {
-                each.says: each.answer
-                for each in about.examples
-                if status_of(each, about) == status and each.answer is not msgspec.UNSET
-            }
-            content[media_type] = _content(answer, schemas) | _examples(answers)
-            response["content"] = content
-        if status in (429, 503) and errors:
-            response["headers"] = {
-                "Retry-After": {
-                    "description": "Seconds to wait before the same is sent again.",
-                    "schema": {"type": "integer"},
-                }
-            }
-        responses[str(status)] = response
-    return responses
+    response: dict[str, Any] = {"description": _description(status, errors)}
+    type = route.operation.responses.get(status, Failure)
+    if type is not None:
+        media_type = type.media_type if isinstance(type, Text) else "application/json"
+        shown = {
+            each.summary: each.response
+            for each in route.with_status(status)
+            if each.response is not msgspec.UNSET
+        }
+        response["content"] = {media_type: _content(type, schemas) | _examples(shown)}
+    if status in (429, 503) and errors:
+        response["headers"] = _RETRY_AFTER
+    return response
 
 
-def status_of(example: Example, about: Described) -> int:
-    return example.status or next(iter(about.answers))
+_RETRY_AFTER = {
+    "Retry-After": {
+        "description": "Seconds to wait before the same is sent again.",
+        "schema": {"type": "integer"},
+    }
+}
 
 
-def _says(status: int, errors: list[type[LivetallyError]]) -> str:
+def _description(status: int, errors: list[type[LivetallyError]]) -> str:
     if not errors:
         return {101: "A websocket.", 204: "Done."}.get(status, "The answer.")
     return "\n".join(f"- `{error.code}`: {error().message}" for error in errors)
@@ -244,10 +284,11 @@ def _examples(given: dict[str, Any]) -> dict[str, Any]:
         return {}
     return {
         "examples": {
-            name_of(says): {"summary": says, "value": value} for says, value in given.items()
+            name_of(summary): {"summary": summary, "value": value}
+            for summary, value in given.items()
         }
     }
 
 
-def name_of(says: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", says.lower()).strip("-")
+def name_of(summary: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", summary.lower()).strip("-")

@@ -11,7 +11,7 @@ from ..schema.compat import Said
 from ..schema.http import PageKeys
 from ..web.auth import Auth
 from ..web.middleware import json_response
-from ..web.operation_docs import Example, Text, described
+from ..web.operation_docs import Text, operation
 
 _HINT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Livetally</title>
@@ -44,15 +44,12 @@ class Pages:
         """What serves the page of this name: `index` is the one at `/`."""
         page = self._folder / f"{name}.html"
 
-        @described(
+        @operation(
             "The page; for programs, format 5's greeting"
             if name == "index"
             else f"The page {name}",
             tag="Pages",
-            answers={200: Said if name == "index" else Text("text/html"), 503: Text("text/html")},
-            examples=(Example(says="A program", answer={"message": "Hello World"}),)
-            if name == "index"
-            else (),
+            responses={200: Said if name == "index" else Text("text/html"), 503: Text("text/html")},
         )
         async def serve(request: web.Request) -> web.StreamResponse:
             response: web.StreamResponse
@@ -67,12 +64,11 @@ class Pages:
 
         return serve
 
-    @described(
+    @operation(
         "The browser SDK",
         tag="Pages",
-        answers={200: Text("text/javascript")},
-        refuses=(NotFound,),
-        examples=(Example(says="None", path={"name": "none.js"}, status=404),),
+        responses={200: Text("text/javascript")},
+        errors=(NotFound,),
     )
     async def script(self, request: web.Request) -> web.StreamResponse:
         """What other sites' pages load, at addresses that stay; gzipped where Vite left it so."""
@@ -92,12 +88,11 @@ class Pages:
         response.charset = "utf-8"
         return response
 
-    @described(
+    @operation(
         "A part of the page",
         tag="Pages",
-        answers={200: Text("text/javascript")},
-        refuses=(NotFound,),
-        examples=(Example(says="None", path={"name": "none.js"}, status=404),),
+        responses={200: Text("text/javascript")},
+        errors=(NotFound,),
     )
     async def asset(self, request: web.Request) -> web.StreamResponse:
         """Assets have their content's hash in their names, so they never change."""
@@ -111,16 +106,10 @@ class Pages:
         }
         return web.FileResponse(file, headers=headers)
 
-    @described(
+    @operation(
         "What the page needs to know",
         tag="Pages",
-        answers={200: PageKeys},
-        examples=(
-            Example(
-                says="No keys are given away",
-                answer={"project": None, "write_key": None, "read_key": None},
-            ),
-        ),
+        responses={200: PageKeys},
     )
     async def page_json(self, request: web.Request) -> web.Response:
         """The keys that this installation gives to everybody who opens the page, if any."""

@@ -12,7 +12,7 @@ from livetally.server.app import create_app
 from livetally.server.process import listen, make_runner
 from livetally.site.examples import Login
 from livetally.web.keys import Role
-from livetally.web.operation_docs import description_of
+from livetally.web.operation_docs import operation_of
 
 
 class Live:
@@ -125,7 +125,7 @@ def _note_undescribed(app: web.Application) -> set[str]:
     found: set[str] = set()
 
     async def note(request: web.Request, response: web.StreamResponse) -> None:
-        about = description_of(request.match_info.handler)
+        about = operation_of(request.match_info.handler)
         if about is None or request.method in ("HEAD", "OPTIONS"):
             return
         if response.status not in about.statuses | _ANY:

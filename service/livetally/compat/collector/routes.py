@@ -48,7 +48,7 @@ from ...schema.compat import Click, Counted, Problems, Said, View
 from ...web.auth import Auth, Key
 from ...web.keys import Role
 from ...web.middleware import error_response, json_response
-from ...web.operation_docs import Example, described, sent
+from ...web.operation_docs import operation
 from .detail import Field, Invalid, parse, problem
 
 BUTTON_CLICK = "button_click"
@@ -85,19 +85,9 @@ class AddressQuery(msgspec.Struct):
 
 _WRITES: dict[str, Any] = {"tag": "Older", "key": "write", "login": True}
 _READS: dict[str, Any] = {"tag": "Older", "key": "read", "login": True}
-_POST_REFUSALS = (
+_POST_ERRORS = (
     *(WrongLogin, BadRequest, RequestTimeout, TooLarge, UnsupportedMediaType),
     *(UnstorableEvent, Overloaded, ShuttingDown),
-)
-_POST_EXAMPLES = (
-    Example(says="Another media type", body="<a/>", media_type="application/xml", status=415),
-    Example(says="Too large", body="x" * 1_048_577, media_type="text/plain", status=413),
-    Example(
-        says="Not what its encoding says",
-        body="{}",
-        headers={"Content-Encoding": "gzip"},
-        status=400,
-    ),
 )
 
 
@@ -117,90 +107,41 @@ class Collector:
             web.get("/web/page_view/count", answering(self.views)),
         ]
 
-    @described(
+    @operation(
         "Send a button click, format 5",
         body={"application/json": Click},
-        answers={200: Said, 422: Problems},
-        refuses=_POST_REFUSALS,
-        examples=(
-            Example(
-                says="A click",
-                body={"session_id": "s1", "button_id": "buy"},
-                answer={"message": "Received"},
-            ),
-            Example(
-                says="No button",
-                body={"session_id": "s1"},
-                status=422,
-                answer={
-                    "detail": [
-                        {
-                            "loc": ["body", "button_id"],
-                            "msg": "field required",
-                            "type": "value_error.missing",
-                        }
-                    ]
-                },
-            ),
-            *_POST_EXAMPLES,
-        ),
+        responses={200: Said, 422: Problems},
+        errors=_POST_ERRORS,
         **_WRITES,
     )
     async def click(self, request: web.Request) -> web.Response:
         return await self._count(request, BUTTON_CLICK, "button_id", _CLICK)
 
-    @described(
+    @operation(
         "Send a page view, format 5",
         body={"application/json": View},
-        answers={200: Said, 422: Problems},
-        refuses=_POST_REFUSALS,
-        examples=(
-            Example(
-                says="A view",
-                body={"session_id": "s1", "url": "https://shop.example/"},
-                answer={"message": "Received"},
-            ),
-            Example(says="No address", body={"session_id": "s1"}, status=422),
-            *_POST_EXAMPLES,
-        ),
+        responses={200: Said, 422: Problems},
+        errors=_POST_ERRORS,
         **_WRITES,
     )
     async def view(self, request: web.Request) -> web.Response:
         return await self._count(request, PAGE_VIEW, "url", _VIEW)
 
-    @described(
+    @operation(
         "A button's clicks, format 5",
         query=ButtonQuery,
-        answers={200: Counted, 422: Problems},
-        refuses=(WrongLogin,),
-        examples=(
-            Example(
-                says="A button",
-                query="button_id=buy",
-                given=(sent((BUTTON_CLICK, "buy")),),
-                answer={"count": 1},
-            ),
-            Example(says="None is named", status=422),
-        ),
+        responses={200: Counted, 422: Problems},
+        errors=(WrongLogin,),
         **_READS,
     )
     async def clicks(self, request: web.Request) -> web.Response:
         return await self._total(request, BUTTON_CLICK, "button_id")
 
-    @described(
+    @operation(
         "An address's page views, format 5",
         query=AddressQuery,
-        answers={200: Counted, 422: Problems},
-        refuses=(WrongLogin,),
-        examples=(
-            Example(
-                says="An address",
-                query="url=https://shop.example/",
-                given=(sent((PAGE_VIEW, "https://shop.example/")),),
-                answer={"count": 1},
-            ),
-            Example(says="None is named", status=422),
-        ),
+        responses={200: Counted, 422: Problems},
+        errors=(WrongLogin,),
         **_READS,
     )
     async def views(self, request: web.Request) -> web.Response:

@@ -23,7 +23,7 @@ from ...schema.http import KeyQuery
 from ...web.auth import Auth, Key, key_of
 from ...web.keys import Role
 from ...web.middleware import json_response
-from ...web.operation_docs import Example, described, sent
+from ...web.operation_docs import operation
 
 #: The actions that are pushed; any other name can be sent and asked for.
 ACTIONS = ("hover", "click")
@@ -57,28 +57,12 @@ class Colour:
         rows = await self._database.rows("top_subjects", project, action, MAX_SUBJECTS)
         return listed(action, {row["subject"]: row["total"] for row in rows})
 
-    @described(
+    @operation(
         "All projects' counts, format 1",
         tag="Administration",
         key="admin",
         query=KeyQuery,
-        answers={200: AdminStats},
-        examples=(
-            Example(
-                says="One project",
-                given=(sent(("click", "red")),),
-                answer={
-                    "stats": [
-                        {"api_key": "demo", "action": "hover", "counts": []},
-                        {
-                            "api_key": "demo",
-                            "action": "click",
-                            "counts": [{"action": "click", "color": "red", "count": 1}],
-                        },
-                    ]
-                },
-            ),
-        ),
+        responses={200: AdminStats},
     )
     async def get_admin_stats(self, request: web.Request) -> web.Response:
         await self._key_of(request, Role.ADMIN)

@@ -42,7 +42,7 @@ from ...schema.compat import RailsVersion
 from ...schema.http import KeyQuery
 from ...web.auth import Auth, key_of
 from ...web.keys import Role
-from ...web.operation_docs import Example, described
+from ...web.operation_docs import operation
 from ..websocket import accept, texts
 from .channels import CableSocket, Channel, Identifier, parse, text_of
 
@@ -75,14 +75,13 @@ class Cable:
         self._viewer_buffer_bytes = viewer_buffer_bytes
         self._sockets: set[CableSocket] = set()
 
-    @described(
+    @operation(
         "ActionCable, format 2's websocket",
         tag="Older",
         path={"version": RailsVersion},
         query=KeyQuery,
-        answers={101: None},
-        refuses=(ShuttingDown, TooManyConnections, BadRequest),
-        examples=(Example(says="A cable", path={"version": "v2"}),),
+        responses={101: None},
+        errors=(ShuttingDown, TooManyConnections, BadRequest),
     )
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """GET /v1/events/cable. A bad key is told after the handshake: pages can't see a status."""

@@ -17,7 +17,7 @@ from ...schema.compat import Results as Shown
 from ...web.auth import Auth, key_of
 from ...web.keys import Role
 from ...web.middleware import json_response
-from ...web.operation_docs import Example, described, sent
+from ...web.operation_docs import operation
 
 
 def results(action: str | None, counts: Mapping[str, int]) -> dict[str, Any]:
@@ -35,29 +35,14 @@ class Results:
         self._auth = auth
         self._database = database
 
-    @described(
+    @operation(
         "Counts by colour, format 2",
         tag="Older",
         key="read",
         path={"version": RailsVersion},
         query=ActionQuery,
-        answers={200: Shown},
-        refuses=(BadRequest,),
-        examples=(
-            Example(
-                says="An action",
-                path={"version": "v2"},
-                query="action_name=click",
-                given=(sent(("click", "red"), ("hover", "red")),),
-                answer={"results": [{"action": "click", "color": "red", "amount": 1}]},
-            ),
-            Example(
-                says="All actions",
-                path={"version": "v3"},
-                answer={"results": [{"color": "red", "amount": 2}]},
-            ),
-            Example(says="No name", path={"version": "v2"}, query="action_name=%00", status=400),
-        ),
+        responses={200: Shown},
+        errors=(BadRequest,),
     )
     async def get_events(self, request: web.Request) -> web.Response:
         """GET /v1/events, /v2/events and /v3/events."""

@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 
 from ...base.errors import NotFound
 from ...web.middleware import json_response
-from ...web.operation_docs import Example, Text, described
+from ...web.operation_docs import Text, operation
 from .. import asyncapi, openapi, page_header
 
 _FILES = {"docs.css": "text/css", "docs.js": "text/javascript"}
@@ -44,16 +44,16 @@ class Docs:
         self._openapi = self._openapi or openapi.document(app)
         return self._openapi
 
-    @described("This API, as OpenAPI 3.1", tag="Pages", answers={200: dict[str, Any]})
+    @operation("This API, as OpenAPI 3.1", tag="Pages", responses={200: dict[str, Any]})
     async def openapi(self, request: web.Request) -> web.Response:
         return json_response(self._document(request.app))
 
-    @described("The live protocol, as AsyncAPI 3.0", tag="Pages", answers={200: dict[str, Any]})
+    @operation("The live protocol, as AsyncAPI 3.0", tag="Pages", responses={200: dict[str, Any]})
     async def asyncapi(self, request: web.Request) -> web.Response:
         self._asyncapi = self._asyncapi or asyncapi.document()
         return json_response(self._asyncapi)
 
-    @described("This API's reference", tag="Pages", answers={200: Text("text/html")})
+    @operation("This API's reference", tag="Pages", responses={200: Text("text/html")})
     async def page(self, request: web.Request) -> web.Response:
         self._page = self._page or render(self._document(request.app))
         headers = {
@@ -63,12 +63,11 @@ class Docs:
         }
         return web.Response(text=self._page, content_type="text/html", headers=headers)
 
-    @described(
+    @operation(
         "A part of the reference",
         tag="Pages",
-        answers={200: Text("text/css")},
-        refuses=(NotFound,),
-        examples=(Example(says="None", path={"name": "none"}, status=404),),
+        responses={200: Text("text/css")},
+        errors=(NotFound,),
     )
     async def file(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -118,8 +117,8 @@ def render(document: dict[str, Any]) -> str:
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, item in document["paths"].items():
-        for method, operation in item.items():
-            yield method.upper(), path, operation
+        for method, about in item.items():
+            yield method.upper(), path, about
 
 
 def _link(method: str, path: str, operation: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from aiohttp import hdrs, web
 
 from ...base.errors import NotFound
-from ...web.operation_docs import Example, Text, described
+from ...web.operation_docs import Text, operation
 from .. import page_header
 
 _FOLDER = resources.files(__package__)
@@ -87,10 +87,10 @@ class Examples:
     def __init__(self, login: Login) -> None:
         self._login = login
 
-    @described(
+    @operation(
         "How older systems' clients talk to this server",
         tag="Pages",
-        answers={200: Text("text/html")},
+        responses={200: Text("text/html")},
     )
     async def page(self, request: web.Request) -> web.Response:
         response = web.Response(text=render(_address(request), self._login))
@@ -104,12 +104,11 @@ class Examples:
         )
         return response
 
-    @described(
+    @operation(
         "A part of that page",
         tag="Pages",
-        answers={200: Text("text/css")},
-        refuses=(NotFound,),
-        examples=(Example(says="None", path={"name": "none"}, status=404),),
+        responses={200: Text("text/css")},
+        errors=(NotFound,),
     )
     async def file(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

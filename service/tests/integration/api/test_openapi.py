@@ -14,18 +14,14 @@ from playwright.async_api import expect
 
 from livetally.db.database import Database
 from livetally.dev.servers import LocalPostgres
-from livetally.site.openapi import status_of
+from livetally.site.openapi import Route
+from livetally.site.route_examples import Example, load
 from livetally.web import keys
 from livetally.web.keys import Role
-from livetally.web.operation_docs import Described, Example, Text
+from livetally.web.operation_docs import Text, operation_of
 from service.tests.support.browser.chromium import find_chromium, launched
 from service.tests.support.browser.tab import Tab
-from service.tests.support.clients.caller import (
-    DESCRIBED,
-    ROUTES,
-    Caller,
-    checker,
-)
+from service.tests.support.clients.caller import HANDLERS, ROUTES, Caller, checker
 from service.tests.support.paths import MODULES
 from service.tests.support.postgres import unreachable
 from service.tests.support.server import Service
@@ -40,25 +36,32 @@ def masked(value: Any) -> Any:
     return json.loads(_MOMENT.sub("…", json.dumps(value)))
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_every_route_is_described(route: str) -> None:
-    """A route without `@described(…)` on its handler is not finished: see described.py."""
-    assert ROUTES[route] is not None, f"{route}: put @described(…) on its handler"
+@pytest.mark.parametrize("name", HANDLERS)
+def test_every_route_is_described(name: str) -> None:
+    """A route without `@operation(…)` on its handler is not finished: see operation_docs."""
+    assert operation_of(HANDLERS[name]) is not None, f"{name}: put @operation(…) on its handler"
 
 
-@pytest.mark.parametrize("route", DESCRIBED)
-def test_every_answer_has_an_example(route: str) -> None:
-    """Each status that a route describes has an example, or comes about in the tests below."""
-    about = DESCRIBED[route]
-    shown = {status_of(each, about) for each in about.examples}
+def test_every_example_is_of_a_route() -> None:
+    """No example is left behind by a route that went or was renamed."""
+    assert load().keys() <= HANDLERS.keys()
+
+
+@pytest.mark.parametrize("name", ROUTES)
+def test_every_response_has_an_example(name: str) -> None:
+    """Each status that a route declares has an example, or comes about in the tests below."""
+    about, examples = ROUTES[name].operation, ROUTES[name].examples
+    shown = {each.status_of(about) for each in examples}
     generic = {401, 403} if about.key is not None else set()
-    plain = {status for status, each in about.answers.items() if isinstance(each, Text)}
-    if route in ("GET /openapi.json", "GET /asyncapi.json"):
+    plain = {status for status, each in about.responses.items() if isinstance(each, Text)}
+    if name in ("GET /openapi.json", "GET /asyncapi.json"):
         plain = {200}  # the documents themselves
     missing = about.statuses - shown - generic - ELSEWHERE - plain
-    if 101 in about.answers:
+    if 101 in about.responses:
         missing -= {400, 401, 403}
-    assert not missing, f"{route}: add an Example for {missing}"
+    assert not missing, f"{name}: add an example for {missing}"
+    summaries = [each.summary for each in examples]
+    assert len(summaries) == len(set(summaries)), f"{name}: two examples of one name"
 
 
 async def test_the_document_is_valid_and_whole(service: Service) -> None:
@@ -69,14 +72,16 @@ async def test_the_document_is_valid_and_whole(service: Service) -> None:
     found = {
         f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
     }
-    assert found == DESCRIBED.keys()
+    assert found == ROUTES.keys()
     ids = [operation["operationId"] for operation in operations(document)]
     assert len(ids) == len(set(ids))
     # Two types of one name would be called by their modules.
     assert [name for name in document["components"]["schemas"] if "." in name] == []
     text = json.dumps(document)
     assert all(
-        f"`{error.code}`" in text for about in DESCRIBED.values() for error in about.refusals
+        f"`{error.code}`" in text
+        for route in ROUTES.values()
+        for error in route.operation.every_error
     )
 
 
@@ -85,29 +90,30 @@ def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from item.values()
 
 
-async def follow(caller: Caller, route: str) -> None:
+async def follow(caller: Caller, route: Route) -> None:
     """Run a route's examples in order."""
-    about = DESCRIBED[route]
-    for example in about.examples:
-        if example.elsewhere:
-            caller.check(route, status_of(example, about), "application/json", example.answer)
+    about = route.operation
+    for example in route.examples:
+        expected = example.status_of(about)
+        if example.needs_queue:
+            caller.check(route, expected, "application/json", example.response)
             continue
         await caller.prepare(example)
         role = Role(about.key) if about.key is not None else Role.ADMIN
         status, media_type, body = await caller.call(route, example, caller.keys[role])
-        assert status == status_of(example, about), (route, example.says, body)
+        assert status == expected, (route.name, example.summary, body)
         caller.check(route, status, media_type, body)
-        if example.answer is not msgspec.UNSET:
-            assert masked(body) == masked(example.answer), (route, example.says)
+        if example.response is not msgspec.UNSET:
+            assert masked(body) == masked(example.response), (route.name, example.summary)
 
 
 async def test_every_example_is_true(service: Service) -> None:
-    """An example's request, sent to a real service, is answered with its status and its answer, and
-    that answer is what its schema says. Each route has a project of its own."""
+    """An example's request, sent to a real service, is answered with its status and its response,
+    and that is what its schema says. Each route has a project of its own."""
     database = Database(service.database_url, 2)
     await database.open()
-    for number, (route, about) in enumerate(DESCRIBED.items()):
-        if about.key == "admin":
+    for number, route in enumerate(ROUTES.values()):
+        if route.operation.key == "admin":
             continue
         project = f"p{number}"
         caller = Caller(service, project)
@@ -117,10 +123,12 @@ async def test_every_example_is_true(service: Service) -> None:
     await database.close()
 
 
-@pytest.mark.parametrize("route", [name for name, each in DESCRIBED.items() if each.key == "admin"])
-async def test_every_example_for_admins_is_true(service: Service, route: str) -> None:
+@pytest.mark.parametrize(
+    "name", [name for name, route in ROUTES.items() if route.operation.key == "admin"]
+)
+async def test_every_example_for_admins_is_true(service: Service, name: str) -> None:
     """The same where all projects can be seen: each route has a database of its own."""
-    await follow(Caller(service), route)
+    await follow(Caller(service), ROUTES[name])
 
 
 @pytest.mark.parametrize("kind", ["stranger", "unknown", "wrong role"])
@@ -129,14 +137,15 @@ async def test_keys_are_needed_as_it_says(service: Service, kind: str) -> None:
     key answers as it describes."""
     caller = Caller(service)
     other = {"write": Role.READ, "read": Role.WRITE, "admin": Role.READ}
-    for route, about in DESCRIBED.items():
+    for route in ROUTES.values():
+        about = route.operation
         if about.key is None:
             continue
         key = {"stranger": None, "unknown": "lt_none", "wrong role": service.keys[other[about.key]]}
-        example = about.examples[0] if about.examples else Example(says="")
+        example = route.examples[0] if route.examples else Example(summary="")
         status, media_type, body = await caller.call(route, example, key[kind])
         expected = 403 if kind == "wrong role" or (about.login and kind == "unknown") else 401
-        assert status == expected, (route, body)
+        assert status == expected, (route.name, body)
         caller.check(route, status, media_type, body)
 
 
@@ -146,15 +155,15 @@ async def test_without_a_database_every_route_says_so(
     """Postgres away: whatever needs it answers 503 as it describes, with Retry-After."""
     caller = Caller(service)
 
-    async def ask(route: str, about: Described) -> None:
-        key = service.keys[Role(about.key)]
-        status, media_type, body = await caller.call(route, about.examples[0], key)
-        assert status == 503, (route, status, body)
+    async def ask(route: Route) -> None:
+        key = service.keys[Role(route.operation.key)]
+        status, media_type, body = await caller.call(route, route.examples[0], key)
+        assert status == 503, (route.name, status, body)
         caller.check(route, status, media_type, body)
 
-    needing = {name: each for name, each in DESCRIBED.items() if each.key and each.examples}
+    needing = [route for route in ROUTES.values() if route.operation.key and route.examples]
     with unreachable(postgres, service.database_url):
-        await asyncio.gather(*(ask(route, about) for route, about in needing.items()))
+        await asyncio.gather(*map(ask, needing))
 
 
 async def test_the_live_protocol_is_as_described(service: Service) -> None:

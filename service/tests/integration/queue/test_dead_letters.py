@@ -11,7 +11,7 @@ import pytest
 from livetally.cli import main
 from livetally.web.keys import Role
 from service.tests.support.aws import Account
-from service.tests.support.clients.caller import Caller
+from service.tests.support.clients.caller import ROUTES, Caller
 from service.tests.support.postgres import query, totals_in
 from service.tests.support.process import on_a_terminal
 from service.tests.support.server import Service, serving
@@ -143,7 +143,7 @@ async def test_by_the_api(server: Service, dead: tuple[str, str], account: Accou
     caller = Caller(server)
 
     def described(route: str, body: dict[str, Any]) -> None:
-        caller.check(route, 200, "application/json", body)
+        caller.check(ROUTES[route], 200, "application/json", body)
 
     for role in (Role.READ, Role.WRITE):
         assert (await ask(server, "GET", PATH, role))[0] == 403

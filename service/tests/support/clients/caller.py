@@ -14,18 +14,16 @@ from referencing.jsonschema import DRAFT202012
 from livetally.base.config import Config
 from livetally.server.app import create_app
 from livetally.site import openapi
-from livetally.site.openapi import routes_of
+from livetally.site.openapi import Route, handlers_of, routes_of
+from livetally.site.route_examples import Example
 from livetally.web.keys import Role
-from livetally.web.operation_docs import Described, Example, description_of
 from service.tests.support.server import Service
 
 APP = create_app(Config(database_url="postgresql://127.0.0.1/x", redis_url="redis://127.0.0.1"))
 
 
-ROUTES = {f"{method} {path}": description_of(handler) for method, path, handler in routes_of(APP)}
-
-
-DESCRIBED = {name: about for name, about in ROUTES.items() if about is not None}
+HANDLERS = {f"{method} {path}": handler for method, path, handler in handlers_of(APP)}
+ROUTES = {route.name: route for route in routes_of(APP)}
 
 
 def checker(document: dict[str, Any], pointer: str, *, strict: bool) -> Draft202012Validator:
@@ -59,31 +57,31 @@ class Caller:
         self.document = openapi.document(APP)
 
     async def prepare(self, example: Example) -> None:
-        for call in example.given:
-            headers = {"x-api-key": self.keys[Role.ADMIN]}
+        headers = {"x-api-key": self.keys[Role.ADMIN]}
+        for request, body in example.given.items():
+            method, _, path = request.partition(" ")
             async with self.service.http.request(
-                call.method, call.path, json=call.body, headers=headers
+                method, path, json=body, headers=headers
             ) as response:
                 assert response.ok, await response.text()
 
-    def headers(self, about: Described, key: str | None) -> dict[str, str]:
-        if about.key is None or key is None:
+    def headers(self, route: Route, key: str | None) -> dict[str, str]:
+        if route.operation.key is None or key is None:
             return {}
-        if about.login:
+        if route.operation.login:
             return {"Authorization": aiohttp.encode_basic_auth(self.project, key)}
         return {"x-api-key": key}
 
     async def call(
-        self, route: str, example: Example, key: str | None, **more: str
+        self, route: Route, example: Example, key: str | None, **more: str
     ) -> tuple[int, str, Any]:
         """(status, media type, body) of an example's request."""
-        method, _, path = route.partition(" ")
-        about = DESCRIBED[route]
+        path = route.path
         for name in re.findall(r"{(\w+)}", path):
             path = path.replace(f"{{{name}}}", quote(example.path.get(name, "x"), safe=""))
         url = f"{path}?{example.query}" if example.query else path
-        headers = {**self.headers(about, key), **example.headers, **more}
-        if 101 in about.answers:
+        headers = {**self.headers(route, key), **example.headers, **more}
+        if 101 in route.operation.responses:
             return await self._websocket(url, headers)
         data = None
         if example.body is not msgspec.UNSET:
@@ -91,7 +89,7 @@ class Caller:
             data = example.body if is_text else json.dumps(example.body)
             headers["content-type"] = example.media_type
         async with self.service.http.request(
-            method, url, data=data, headers=headers, skip_auto_headers=("Accept",)
+            route.method, url, data=data, headers=headers, skip_auto_headers=("Accept",)
         ) as response:
             if response.content_type == "text/event-stream":
                 return (
@@ -110,15 +108,15 @@ class Caller:
         except aiohttp.WSServerHandshakeError as error:
             return error.status, "", ""
 
-    def check(self, route: str, status: int, media_type: str, body: Any) -> None:
-        """The answer is one that the document has, and as it says."""
-        method, _, path = route.partition(" ")
-        responses = self.document["paths"][path][method.lower()]["responses"]
-        assert str(status) in responses, (route, status, body)
+    def check(self, route: Route, status: int, media_type: str, body: Any) -> None:
+        """The response is one that the document has, and as it says."""
+        path, method = route.path, route.method.lower()
+        responses = self.document["paths"][path][method]["responses"]
+        assert str(status) in responses, (route.name, status, body)
         content = responses[str(status)].get("content", {})
         if media_type != "application/json" or status == 101:
             return
-        assert media_type in content, (route, status, body)
-        place = f"/paths/{escaped(path)}/{method.lower()}/responses/{status}/content"
+        assert media_type in content, (route.name, status, body)
+        place = f"/paths/{escaped(path)}/{method}/responses/{status}/content"
         pointer = f"{place}/{escaped(media_type)}/schema"
         checker(self.document, pointer, strict=status < 300).validate(body)
