@@ -213,7 +213,7 @@ class QueueUnavailable(LivetallyError):
 
 
 class BadMessage(LivetallyError):
-    """The message is of no kind that the queue takes: see the README of queue/."""
+    """The message is of no kind that the queue takes: see worker/README.md, Queues."""
 
     status = 422
     code = "bad_message"
