@@ -3,8 +3,8 @@
 A bucket stands in Redis. A process takes tokens out of it for a twentieth of a second at a time
 and spends them here, so a limit costs a round trip now and then, not one a request; what processes
 hold unspent is the error, 5 % each at most. Tokens are spent when something arrives, and the last
-thing let in may cost more than is left: that debt is paid off before the next, so over time the
-rate is exact, whatever the sizes.
+thing let in may cost more than is left: that debt stands in Redis, for all processes, and is paid
+off before anything else, so over time the rate is exact, whatever the sizes.
 
 Redis away: each process keeps the limit by itself, so that the sum may be higher; nothing waits.
 """
@@ -15,6 +15,7 @@ import math
 import time
 from collections import OrderedDict
 from functools import lru_cache
+from typing import NoReturn
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -91,18 +92,19 @@ class Limits:
 
     async def _spend(self, name: str, rate: int, n: int, whose: str) -> None:
         bucket = self._bucket(name)
-        if bucket.tokens <= 0:
+        if bucket.tokens < n:
             async with bucket.asking:  # one question for all who wait
-                if bucket.tokens <= 0:
-                    await self._fill(name, bucket, rate, n)
-        if bucket.tokens <= 0:
-            self._metrics.rate_limited.labels(whose).inc()
-            what = "events" if whose == "key" else "requests"
-            raise RateLimited(
-                f"This {whose} may send {rate:,} {what} a second: send the rest again later.",
-                bucket.wait_until - time.monotonic(),
-            )
+                if bucket.tokens < n and not await self._fill(name, bucket, rate, n):
+                    self._reject(bucket, rate, whose)
         bucket.tokens -= n
+
+    def _reject(self, bucket: _Bucket, rate: int, whose: str) -> NoReturn:
+        self._metrics.rate_limited.labels(whose).inc()
+        what = "events" if whose == "key" else "requests"
+        raise RateLimited(
+            f"This {whose} may send {rate:,} {what} a second: send the rest again later.",
+            bucket.wait_until - time.monotonic(),
+        )
 
     def _bucket(self, name: str) -> _Bucket:
         bucket = self._buckets.get(name)
@@ -113,30 +115,31 @@ class Limits:
         self._buckets.move_to_end(name)
         return bucket
 
-    async def _fill(self, name: str, bucket: _Bucket, rate: int, n: int) -> None:
-        """Take tokens for a while, for what is to be spent now, and for what is owed."""
+    async def _fill(self, name: str, bucket: _Bucket, rate: int, n: int) -> bool:
+        """Take tokens for a while, for what is to be spent now, and for what is owed; False if
+        there are none."""
         now = time.monotonic()
         if now < bucket.wait_until:
-            return
+            return False
         if now < self._alone_until:
-            self._fill_alone(bucket, rate, now)
-            return
+            return self._fill_alone(bucket, rate, now)
         want = max(n, math.ceil(rate * LEASE_S)) - bucket.tokens
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_S):
                 given, wait_ms = await self._take([f"livetally:limit:{name}"], [rate, want])
         except (RedisError, OSError, TimeoutError):
             self._alone_until = time.monotonic() + REDIS_PAUSE_S
-            self._fill_alone(bucket, rate, now)
-            return
+            return self._fill_alone(bucket, rate, now)
         bucket.tokens += int(given)
         bucket.filled_at = now
         bucket.wait_until = time.monotonic() + int(wait_ms) / 1000
+        return bool(given)
 
-    def _fill_alone(self, bucket: _Bucket, rate: int, now: float) -> None:
+    def _fill_alone(self, bucket: _Bucket, rate: int, now: float) -> bool:
         bucket.tokens = min(rate, bucket.tokens + (now - bucket.filled_at) * rate)
         bucket.filled_at = now
         bucket.wait_until = now + max(0.0, -bucket.tokens / rate)
+        return bucket.tokens > 0
 
 
 @lru_cache(maxsize=MAX_BUCKETS)

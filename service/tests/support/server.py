@@ -1,6 +1,7 @@
 """The server in a test's own loop, on a real socket, and clients of it."""
 
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from livetally.server.process import listen, make_runner
 from livetally.site.examples import Login
 from livetally.web.keys import Role
 from livetally.web.operation_docs import operation_of
+from service.tests.support.clients.websocket import end_of
 
 
 class Live:
@@ -37,6 +39,11 @@ class Live:
             message = await self.receive()
             if message.get("id") == id:
                 return message
+
+    async def end(self) -> tuple[int, list[dict[str, Any]]]:
+        """Wait until the server closes; the close code, and the messages that came before."""
+        end = await end_of(self.socket)
+        return end.code, [json.loads(text) for text in end.texts]
 
     async def until_total(self, total: int, type_id: int | str = 1) -> dict[str, int]:
         """Follow a topic until its total is `total`; the totals as the frames made them."""

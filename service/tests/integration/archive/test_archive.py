@@ -25,6 +25,7 @@ from service.tests.support.archives import (
     files,
     fill,
     in_archive,
+    manifest_entries,
     worker,
 )
 from service.tests.support.paths import ROOT
@@ -121,6 +122,15 @@ async def test_two_workers_share_and_never_double(
     parts = [name for name in written if name.endswith(".parquet")]
     assert len(parts) == len(set(parts))
     check_archive(tmp_path, database_url)
+
+
+async def test_a_part_takes_many_pages_of_a_slot(database_url: str, tmp_path: Path) -> None:
+    """A part as large as it is by default: more of each slot than is read from the log at once."""
+    fill(database_url, 3 * 2_500, hours=1, kinds=1)
+    async with worker(database_url, tmp_path, part_events=50_000) as archive:
+        await archive_all(archive)
+    check_archive(tmp_path, database_url)
+    assert max(entry.events for entry in manifest_entries(tmp_path)) > 7_000
 
 
 async def test_a_late_event_lies_where_it_was_received(database_url: str, tmp_path: Path) -> None:

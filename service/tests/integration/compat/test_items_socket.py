@@ -22,6 +22,7 @@ from livetally.web.keys import Role
 from service.tests.support.aws import Account, working
 from service.tests.support.browser.chromium import find_chromium, launched
 from service.tests.support.clients.items import delete, get, put
+from service.tests.support.clients.websocket import end_of
 from service.tests.support.postgres import make_key, make_keys, query
 from service.tests.support.server import Service, serving
 
@@ -315,9 +316,7 @@ async def test_messages_of_the_client_are_not_part_of_it(service: Service) -> No
         await put(service, "vehicle-id/3", 1)
         assert (await receive(socket))["value"] == {"N": "1"}
         await socket.send_bytes(b"x")
-        while (await socket.receive(timeout=10)).type is not aiohttp.WSMsgType.CLOSE:
-            pass
-        assert socket.close_code == 1003
+        assert (await end_of(socket)).code == 1003
 
 
 async def test_a_revoked_key_ends_it(service: Service) -> None:

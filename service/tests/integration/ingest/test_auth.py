@@ -188,17 +188,6 @@ async def test_a_connection_serves_one_project(service: Service) -> None:
         assert (await viewer.subscribe(1, {"totals": "click"}))["type"] == "snapshot"
 
 
-async def closed(viewer: Live) -> tuple[int | None, list[dict[str, Any]]]:
-    """Wait until the server closes; the close code, and the messages that came before."""
-    messages = []
-    while True:
-        message = await viewer.socket.receive(timeout=20)
-        if message.type is aiohttp.WSMsgType.TEXT:
-            messages.append(message.json())
-        else:
-            return viewer.socket.close_code, messages
-
-
 async def test_a_revoked_key_ends_in_every_process(database_url: str, redis_url: str) -> None:
     """Two servers that have just used a key refuse it after it is revoked, and close its
     websockets with 1008; other keys go on. The two delays add up to less than the promised 5 s."""
@@ -219,7 +208,7 @@ async def test_a_revoked_key_ends_in_every_process(database_url: str, redis_url:
         async with opened(Database(database_url, 1)) as database:
             await keys.revoke(database, "demo", "doomed")
 
-        ends = await asyncio.gather(*map(closed, viewers))
+        ends = await asyncio.gather(*(viewer.end() for viewer in viewers))
         for code, messages in ends:
             assert code == aiohttp.WSCloseCode.POLICY_VIOLATION
             assert [each["code"] for each in messages] == ["unknown_key"]
@@ -234,6 +223,28 @@ async def test_a_revoked_key_ends_in_every_process(database_url: str, redis_url:
                 assert response.status == 401
         for other in others:
             assert (await other.subscribe(1, {"totals": "click"}))["type"] == "snapshot"
+
+
+async def test_any_key_of_a_connection_can_end_it(service: Service) -> None:
+    """A page reads and tracks over one websocket: it is closed when its second key is revoked."""
+    async with service.live() as viewer:
+        await viewer.send(type="auth", key=service.keys[Role.WRITE])
+        assert (await viewer.receive())["type"] == "ready"
+        async with opened(Database(service.database_url, 1)) as database:
+            await keys.revoke(database, "demo", "write")
+        code, (error,) = await viewer.end()
+    assert (code, error["code"]) == (1008, "unknown_key")
+
+
+async def test_all_viewers_of_a_revoked_key_are_closed(service: Service) -> None:
+    """However many pages a leaked key was in: nobody reads on because others are closed first."""
+    async with contextlib.AsyncExitStack() as stack:
+        viewers = [await stack.enter_async_context(service.live()) for _ in range(100)]
+        async with opened(Database(service.database_url, 1)) as database:
+            await keys.revoke(database, "demo", "read")
+        async with asyncio.timeout(20):  # 5 are promised, one a second would be 100
+            ends = await asyncio.gather(*(viewer.end() for viewer in viewers))
+    assert {code for code, _ in ends} == {1008}
 
 
 async def test_a_key_that_was_just_made_works_soon(
@@ -297,7 +308,7 @@ async def test_a_write_key_is_bound_to_its_origins(service: Service) -> None:
             if status == 200:
                 assert (await viewer.receive())["type"] == "ready"
             else:
-                code, messages = await closed(viewer)
+                code, messages = await viewer.end()
                 assert code == aiohttp.WSCloseCode.POLICY_VIOLATION
                 assert [each["code"] for each in messages] == ["foreign_origin"]
     assert (await service.post(RED, origin="https://evil.test"))[0] == 200

@@ -1,8 +1,9 @@
 """Limits: what a key may send and an address may ask, whoever in the installation it reaches."""
 
 import asyncio
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import aiohttp
 import pytest
@@ -63,6 +64,36 @@ async def test_a_large_request_is_paid_off(service: Service, database_url: str) 
         assert refused.status == 429
         assert 1 <= int(refused.headers["Retry-After"]) <= 4
     assert (await service.stats(type="click"))["total"] == 40
+
+
+async def test_requests_of_mixed_sizes_are_paid_off(
+    service: Service, database_url: str, redis_url: str
+) -> None:
+    """Small requests before a large one don't hide what it costs, nor does another process, which
+    has tokens left over: one overshoots, and is paid off before anything else is let in."""
+    key = await make_key(database_url, "demo", Role.READ_WRITE, "hundred", rate=100)
+    async with serving(database_url, redis_url, service.keys) as other:
+        for each in (service, other):
+            assert (await each.post(click(), key=key))[0] == 200
+        assert (await service.post(click(1_000), key=key))[0] == 200
+        for each in (service, other):
+            for size in (1_000, 10, 1_000):
+                status, answer = await each.post(click(size), key=key)
+                assert (status, answer["error"]["code"]) == (429, "rate_limited")
+        async with aiohttp.ClientSession(headers={"x-api-key": key}) as session:
+            refused = await session.post(f"{service.url}/v1/events", json=click(1_000))
+            assert 8 <= int(refused.headers["Retry-After"]) <= 10
+    assert (await service.stats(type="click"))["total"] == 1_002
+
+
+async def test_mixed_sizes_come_to_the_rate(two: tuple[list[Process], str]) -> None:
+    """Over time a key gets its rate and no more, whatever the sizes: what is above it is one
+    second's worth that was saved up, and the last request."""
+    processes, key = two
+    began = time.monotonic()
+    taken = await flood(processes, key, 3, sizes=[1, 1, 2, 7, 60])
+    allowed = RATE * (time.monotonic() - began + 1) + 60
+    assert RATE * 2 <= taken <= allowed
 
 
 async def send_colour(session: aiohttp.ClientSession) -> int:
@@ -138,7 +169,9 @@ async def two(spawn: Callable[..., Process], database_url: str) -> tuple[list[Pr
     return [each.wait_ready() for each in [spawn(), spawn()]], key
 
 
-async def flood(processes: list[Process], key: str, seconds: float) -> int:
+async def flood(
+    processes: list[Process], key: str, seconds: float, sizes: Sequence[int] = (1,)
+) -> int:
     """How many of many more events than may be are taken, sent to all processes at once."""
     headers = {"x-api-key": key}
     until = time.monotonic() + seconds
@@ -147,9 +180,10 @@ async def flood(processes: list[Process], key: str, seconds: float) -> int:
     async def send(session: aiohttp.ClientSession, url: str) -> None:
         nonlocal taken
         while time.monotonic() < until:
-            async with session.post(f"{url}/v1/events", json=click()[0]) as answer:
+            size = random.choice(sizes)
+            async with session.post(f"{url}/v1/events", json=click(size)) as answer:
                 assert answer.status in (200, 429)
-                taken += answer.status == 200
+                taken += size * (answer.status == 200)
 
     async with aiohttp.ClientSession(headers=headers) as session:
         await asyncio.gather(*(send(session, each.url) for each in processes * 4))

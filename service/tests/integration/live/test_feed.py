@@ -15,6 +15,7 @@ from livetally.live.topics import feed
 from livetally.live.topics.log import covers
 from livetally.live.viewer import Viewer
 from livetally.web.keys import Role
+from service.tests.support.archives import fill
 from service.tests.support.postgres import make_keys, query
 from service.tests.support.server import Live, Service, serving
 
@@ -84,6 +85,21 @@ async def test_a_returning_follower_gets_exactly_what_it_missed(service: Service
         ids = await back.until("2009")
 
     assert ids == [str(i) for i in range(10, 2010)]
+
+
+async def test_a_page_may_end_inside_several_slots(service: Service) -> None:
+    """Of more than a page of each of three writing processes' events, a follower that comes from
+    the beginning gets every one, once, in its slot's order, whichever slot a page ends in."""
+    fill(service.database_url, 3 * 2_500, kinds=1)
+    logged = query(service.database_url, "SELECT slot, id FROM events ORDER BY slot, seq")
+    async with service.live() as live:
+        follower = Follower(live)
+        await follower.subscribe({"feed": "click", "since": {}})
+        while follower.position != {"0": 2_500, "1": 2_500, "2": 2_500}:
+            follower.take(await live.receive())
+    slots = {id: slot for slot, id in logged}
+    came = sorted(follower.ids, key=slots.__getitem__)  # stable: each slot's in their order
+    assert came == [id for _, id in logged]
 
 
 async def test_a_subject_can_be_followed_alone(service: Service) -> None:

@@ -143,6 +143,27 @@ async def test_plain_sql_reaches_viewers_through_every_process(
             assert [item["value"] for item in await shown(4)] == [4] * 2
 
 
+async def test_a_snapshot_is_all_of_its_pages(service: Service) -> None:
+    """A map that opens beside another one that is up to date gets 3,000 vans, page by page, though
+    none of them changes."""
+    for start in range(0, 3_000, 1_000):
+        await put(service, "van", [{"id": f"{start + i:04}", "value": i} for i in range(1_000)])
+
+    async def pages(live: Live) -> list[dict[str, Any]]:
+        found = [await live.subscribe(1, {"items": "van"})]
+        while found[-1].get("more", True):
+            found.append(await live.receive())
+        return found
+
+    async with service.live() as first, service.live() as second:
+        await pages(first)
+        await put(service, "van/0000", "news")
+        await until_item(first, "0000", 2)  # all that was new to this process has been told
+        found = await pages(second)
+    ids = [item["id"] for page in found if "more" in page for item in page["items"]]
+    assert ids == [f"{i:04}" for i in range(3_000)]
+
+
 async def test_a_long_snapshot_loses_no_change(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

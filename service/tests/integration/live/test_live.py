@@ -7,7 +7,6 @@ import socket
 import struct
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 import aiohttp
 import pytest
@@ -57,16 +56,6 @@ async def raw_socket(
             await writer.wait_closed()
 
 
-async def end_of(viewer: Live) -> tuple[int | None, list[dict[str, Any]]]:
-    """Wait until the server closes; the close code, and the messages that came before."""
-    messages = []
-    while True:
-        message = await viewer.socket.receive(timeout=20)
-        if message.type is not aiohttp.WSMsgType.TEXT:
-            return viewer.socket.close_code, messages
-        messages.append(message.json())
-
-
 async def metric(service: Service, name: str) -> float:
     async with service.http.get("/metrics") as response:
         lines = (await response.text()).splitlines()
@@ -100,7 +89,7 @@ async def test_a_bad_key_is_refused(service: Service) -> None:
     async with service.http.ws_connect("/v1/live") as sock:
         viewer = Live(sock)
         await viewer.send(type="auth", key="nonsense")
-        code, (error,) = await end_of(viewer)
+        code, (error,) = await viewer.end()
     assert (code, error["type"], error["code"]) == (1008, "error", "unknown_key")
 
 
@@ -113,7 +102,7 @@ async def test_nothing_goes_without_a_key(service: Service) -> None:
         async with service.http.ws_connect("/v1/live") as sock:
             viewer = Live(sock)
             await viewer.send(**message)
-            code, (error,) = await end_of(viewer)
+            code, (error,) = await viewer.end()
         assert (code, error["code"]) == (1008, "missing_key")
         assert '"type":"auth"' in error["message"]
     assert totals_in(service.database_url) == {}
@@ -125,7 +114,7 @@ async def test_who_never_says_a_key_is_closed(
     """A connection without a key lasts a short time only; one with a key goes on."""
     async with service.live() as known, service.http.ws_connect("/v1/live") as sock:
         monkeypatch.setattr(connections, "AUTH_TIMEOUT_S", 0.1)
-        code, (error,) = await end_of(Live(sock))
+        code, (error,) = await Live(sock).end()
         assert (code, error["code"]) == (1008, "missing_key")
         assert (await known.subscribe(1, CLICKS))["type"] == "snapshot"
 
@@ -561,7 +550,7 @@ async def test_stopping_says_restart(database_url: str, redis_url: str) -> None:
             for viewer in viewers:
                 assert (await viewer.receive())["type"] == "ready"
                 await viewer.subscribe(1, CLICKS)
-            ends = asyncio.gather(*map(end_of, viewers))
+            ends = asyncio.gather(*(viewer.end() for viewer in viewers))
         assert [code for code, _ in await ends] == [1012] * 3
 
 

@@ -10,8 +10,14 @@ import aiohttp
 from aiohttp import web
 
 from livetally.web.keys import Role
+from service.tests.support.clients.websocket import end_of
 from service.tests.support.postgres import make_keys
 from service.tests.support.process import Process, free_port
+
+UPGRADE = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
 
 
 async def test_viewers_are_closed_spread_over_the_drain_time(
@@ -25,11 +31,9 @@ async def test_viewers_are_closed_spread_over_the_drain_time(
         sockets = [await http.ws_connect(url) for _ in range(30)]
 
         async def closed(socket: aiohttp.ClientWebSocketResponse) -> tuple[float, dict[str, Any]]:
-            while True:
-                message = await socket.receive()
-                if message.type is aiohttp.WSMsgType.CLOSE:
-                    assert message.data == 1012
-                    return time.monotonic(), json.loads(message.extra)
+            end = await end_of(socket)
+            assert end.code == 1012
+            return time.monotonic(), json.loads(end.reason)
 
         watching = asyncio.gather(*map(closed, sockets))
         process.process.terminate()
@@ -51,10 +55,7 @@ async def test_connections_are_heard_until_they_are_closed(
     head = f" HTTP/1.1\r\nHost: a\r\nX-Api-Key: {keys[Role.ADMIN]}\r\n"
     event = '{"type":"click","subject":"red"}'
     post = f"POST /v1/events{head}Content-Length: {len(event)}\r\n\r\n{event}"
-    upgrade = (
-        f"GET /v1/live{head}Upgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    )
+    upgrade = f"GET /v1/live{head}{UPGRADE}\r\n"
     (reader, writer), *viewers = streams
     for _, viewer in viewers:
         viewer.write(upgrade.encode())
@@ -79,6 +80,44 @@ async def test_connections_are_heard_until_they_are_closed(
     await asyncio.wait_for(reader.read(), 1)
     assert process.process.poll() is None, "it has ended: this proves nothing"
     for _, writer in streams:
+        writer.close()
+    assert await asyncio.to_thread(process.process.wait, 20) == 0
+
+
+async def test_a_kept_connection_opens_nothing_on_a_process_that_goes(
+    spawn: Callable[..., Process], database_url: str
+) -> None:
+    """Who still has a connection is told by /readyz that the process goes, and gets no websocket
+    and no stream of it: it would be cut at once."""
+    read = (await make_keys(database_url))[Role.READ]
+    process = spawn(LIVETALLY_DRAIN_S="4").wait_ready()
+    asked = {
+        "/readyz": "",
+        "/v1/live": UPGRADE,
+        "/ws?vehicle-id=3": UPGRADE,
+        "/v1/events/cable": UPGRADE,
+        "/v1/live/sse?feed=click": "",
+    }
+    head = f" HTTP/1.1\r\nHost: a\r\nX-Api-Key: {read}\r\n"
+    kept = [await asyncio.open_connection("127.0.0.1", process.port) for _ in asked]
+    for reader, writer in kept:
+        writer.write(f"GET /healthz{head}\r\n".encode())
+        assert b" 200 " in await reader.readuntil(b"}")
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"{process.url}/v1/live?api_key={read}") as first,
+        http.ws_connect(f"{process.url}/v1/live?api_key={read}") as second,
+    ):
+        process.process.terminate()
+        leaves = [asyncio.create_task(end_of(each)) for each in (first, second)]
+        await asyncio.wait(leaves, return_when=asyncio.FIRST_COMPLETED)
+        for (reader, writer), (path, more) in zip(kept, asked.items(), strict=True):
+            writer.write(f"GET {path}{head}{more}\r\n".encode())
+            answer = await asyncio.wait_for(reader.readuntil(b"}"), 10)
+            assert b" 503 " in answer.splitlines()[0], (path, answer)
+            assert b"shutting" in answer, (path, answer)
+        await asyncio.wait(leaves)
+    for _, writer in kept:
         writer.close()
     assert await asyncio.to_thread(process.process.wait, 20) == 0
 
@@ -108,8 +147,6 @@ async def test_ecs_says_early_that_a_task_is_to_stop(
         async with http.ws_connect(url) as socket:
             await asyncio.wait_for(asked.wait(), 10)
             status = "STOPPED"
-            while (message := await socket.receive(timeout=15)).type is aiohttp.WSMsgType.TEXT:
-                pass
-            assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1012)
+            assert (await end_of(socket)).code == 1012
     assert await asyncio.to_thread(process.process.wait, 20) == 0
     await runner.cleanup()
