@@ -2,9 +2,7 @@
 
 pages           the built front end
 docs/           /docs, of these two:
-openapi         every route, /openapi.json
-route_examples  its examples: the data in each package's examples/
-asyncapi        the live protocol
+reference/      every route and message: /openapi.json, /asyncapi.json
 examples/       /examples, for clients of the compatibility APIs
 page_header/    the top and the colors of /docs and /examples
 """

@@ -15,7 +15,8 @@ from aiohttp import hdrs, web
 from ...base.errors import NotFound
 from ...web.middleware import json_response
 from ...web.operation_docs import Text, operation
-from .. import asyncapi, openapi, page_header
+from .. import page_header
+from ..reference import asyncapi, openapi
 
 _FILES = {"docs.css": "text/css", "docs.js": "text/javascript"}
 _CSP = (

@@ -14,8 +14,8 @@ from playwright.async_api import expect
 
 from livetally.db.database import Database
 from livetally.dev.servers import LocalPostgres
-from livetally.site.openapi import Route
-from livetally.site.route_examples import Example, load
+from livetally.site.reference.examples import Example, load
+from livetally.site.reference.routes import Route
 from livetally.web import keys
 from livetally.web.keys import Role
 from livetally.web.operation_docs import Text, operation_of

@@ -9,13 +9,13 @@ import pytest
 
 from livetally.base.config import Config
 from livetally.server.app import create_app
-from livetally.site.openapi import routes_of
+from livetally.site.reference.routes import handlers_of
 from livetally.web.keys import Role
 from service.tests.support.postgres import make_keys
 from service.tests.support.server import Service, serving
 
 APP = create_app(Config(database_url="postgresql://127.0.0.1/x", redis_url="redis://127.0.0.1"))
-ROUTES = sorted({(method, path) for method, path, _ in routes_of(APP)})
+ROUTES = sorted({(method, path) for method, path, _ in handlers_of(APP)})
 #: What is in the place of a path's parameters; the last one is nobody's.
 PLACES = (
     {"name": "a.js", "version": "v2", "key": "van", "id": "1"},

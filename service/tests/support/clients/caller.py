@@ -13,9 +13,9 @@ from referencing.jsonschema import DRAFT202012
 
 from livetally.base.config import Config
 from livetally.server.app import create_app
-from livetally.site import openapi
-from livetally.site.openapi import Route, handlers_of, routes_of
-from livetally.site.route_examples import Example
+from livetally.site.reference import openapi
+from livetally.site.reference.examples import Example
+from livetally.site.reference.routes import Route, handlers_of, routes_of
 from livetally.web.keys import Role
 from service.tests.support.server import Service
 

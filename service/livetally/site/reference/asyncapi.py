@@ -4,9 +4,9 @@ from typing import Any, get_args
 
 import msgspec
 
-from .. import __version__
-from ..live import subscriptions, websocket
-from ..schema import live as messages
+from ... import __version__
+from ...live import subscriptions, websocket
+from ...schema import live as messages
 from .openapi import REF
 
 _ABOUT = """Text messages of JSON. Numbers are absolute: show what came last. A snapshot

@@ -3,18 +3,17 @@
 import inspect
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from .. import __version__
-from ..base.errors import LivetallyError, NotFound
-from ..schema.http import Failure
-from ..web.operation_docs import Operation, Text, operation_of
-from . import route_examples
-from .route_examples import Example
+from ... import __version__
+from ...base.errors import LivetallyError, NotFound
+from ...schema.http import Failure
+from ...web.operation_docs import Operation, Text
+from .routes import Route, routes_of
 
 REF = "#/components/schemas/{name}"
 
@@ -48,39 +47,6 @@ _SCHEMES = {
         "description": "The user is the project, the password one of its keys.",
     },
 }
-
-
-class Route(NamedTuple):
-    """A route of the application, and all that is said of it."""
-
-    method: str
-    path: str
-    handler: Any
-    operation: Operation
-    examples: list[Example]
-
-    @property
-    def name(self) -> str:
-        return f"{self.method} {self.path}"
-
-    def with_status(self, status: int) -> Iterator[Example]:
-        return (each for each in self.examples if each.status_of(self.operation) == status)
-
-
-def handlers_of(app: web.Application) -> Iterator[tuple[str, str, Any]]:
-    """Every method, path and handler."""
-    for route in app.router.routes():
-        if route.method != hdrs.METH_HEAD and route.resource is not None:
-            yield route.method, route.resource.canonical, route.handler
-
-
-def routes_of(app: web.Application) -> Iterator[Route]:
-    """The routes that say something of themselves: a test finds those that don't."""
-    examples = route_examples.load()
-    for method, path, handler in handlers_of(app):
-        operation = operation_of(handler)
-        if operation is not None:
-            yield Route(method, path, handler, operation, examples.get(f"{method} {path}", []))
 
 
 def document(app: web.Application) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ..web.operation_docs import Operation
+from ...web.operation_docs import Operation
 
 #: The packages that have routes.
 _PACKAGES = ("ingest", "api", "live", "queue", "site", "compat")
