@@ -28,7 +28,7 @@ from livetally.dev.servers import PORTS, LocalPostgres, LocalRedis, LocalServerE
 OWNER = """
 import sys
 from pathlib import Path
-from livetally.local import LocalPostgres, LocalRedis
+from livetally.dev.servers import LocalPostgres, LocalRedis
 home = Path(sys.argv[1])
 servers = LocalPostgres(home / "postgres"), LocalRedis(home / "redis")
 for server in servers:
