@@ -1,6 +1,6 @@
 import { select } from "d3-selection";
 import { arc, pie } from "d3-shape";
-import { colourOf, compareSubjects } from "../lib/colors.js";
+import { colorOf, compareSubjects } from "../lib/colors.js";
 import { counted, write } from "../lib/element.js";
 
 // More arcs than this can't be told apart; what is left over is one grey arc.
@@ -93,7 +93,7 @@ function enterArc(enter) {
   const path = enter
     .append("path")
     .attr("class", ({ data }) => (data.others ? "arc others" : "arc"))
-    .attr("fill", ({ data }) => (data.others ? null : colourOf(data.subject)))
+    .attr("fill", ({ data }) => (data.others ? null : colorOf(data.subject)))
     .each(function ({ startAngle }) {
       this.angles = { startAngle, endAngle: startAngle };
     });

@@ -2,7 +2,7 @@
 const KERNEL = [1, 4, 6, 4, 1].map((weight) => weight / 16);
 const PASSES = 2;
 // From nothing to the hottest: red, green, blue, opacity. On white and on black alike.
-const COLOURS = [
+const COLORS = [
   [255, 214, 92, 0],
   [255, 196, 70, 120],
   [252, 133, 44, 190],
@@ -36,8 +36,8 @@ function softened(heat, placeOf, length, step) {
 }
 
 /** The colour of a heat, as [red, green, blue, opacity] of 255; the root shows what is rare too. */
-export function colourOfHeat(share) {
-  const at = Math.sqrt(Math.min(Math.max(share, 0), 1)) * (COLOURS.length - 1);
-  const below = Math.min(Math.floor(at), COLOURS.length - 2);
-  return COLOURS[below].map((from, i) => Math.round(from + (COLOURS[below + 1][i] - from) * (at - below)));
+export function colorOfHeat(share) {
+  const at = Math.sqrt(Math.min(Math.max(share, 0), 1)) * (COLORS.length - 1);
+  const below = Math.min(Math.floor(at), COLORS.length - 2);
+  return COLORS[below].map((from, i) => Math.round(from + (COLORS[below + 1][i] - from) * (at - below)));
 }

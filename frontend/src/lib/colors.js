@@ -63,8 +63,8 @@ const HEX = new Map(ROWS.flat());
 const PLACE = new Map(NAMES.map((name, index) => [name, index]));
 
 /** The paint of any subject: its CSS colour, or for other names one made from the name. */
-export function colourOf(subject) {
-  return HEX.get(subject) ?? hashedColour(subject);
+export function colorOf(subject) {
+  return HEX.get(subject) ?? hashedColor(subject);
 }
 
 /** Orders subjects the same way for ever: the grid's colours first, then others by hue and name. */
@@ -73,12 +73,12 @@ export function compareSubjects(a, b) {
 }
 
 /** Black or white, whichever is easier to read on the colour (never under 4.5:1). */
-export function inkOn(colour) {
-  return luminance(colour) > 0.179 ? "#000000" : "#ffffff";
+export function inkOn(color) {
+  return luminance(color) > 0.179 ? "#000000" : "#ffffff";
 }
 
-export function luminance(colour) {
-  const { r, g, b } = rgb(colour);
+export function luminance(color) {
+  const { r, g, b } = rgb(color);
   const linear = (c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
   return 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
 }
@@ -88,7 +88,7 @@ function placeOf(subject) {
 }
 
 // Kept to the middle of saturation and lightness, so that it shows on white and on near-black.
-function hashedColour(subject) {
+function hashedColor(subject) {
   const hash = fnv1a(subject);
   const hue = hash % 360;
   const saturation = 0.5 + ((hash >>> 9) % 4) * 0.1;

@@ -1,44 +1,44 @@
 const LONGEST_STEP_MS = 50;
 // Nobody reads faster; the frames between have time for what moves.
-const NEWS_APART_MS = 30;
+const UPDATES_APART_MS = 30;
 
 /**
- * Draws once per animation frame at most, and news in every second of 60 frames a second, however
- * much was said since the last. `draw(news, elapsed)` gets whether there is news to show, and the
+ * Draws once per animation frame at most, and updates in every second of 60 frames a second, however
+ * many came since the last. `draw(updated, elapsed)` gets whether there is an update to show, and the
  * milliseconds since the last frame; it returns true while something moves and wants another frame.
  */
 export class Frame {
   #draw;
   #apart;
-  #news = false;
-  #asked = null;
-  #newsAt = -Infinity;
+  #updated = false;
+  #request = null;
+  #updatedAt = -Infinity;
   #drawnAt = 0;
 
-  constructor(draw, { apart = NEWS_APART_MS } = {}) {
+  constructor(draw, { apart = UPDATES_APART_MS } = {}) {
     this.#draw = draw;
     this.#apart = apart;
   }
 
   /** Something is to be shown. */
   ask() {
-    this.#news = true;
-    this.#request();
+    this.#updated = true;
+    this.#next();
   }
 
   #run(now) {
-    const news = this.#news && now - this.#newsAt >= this.#apart;
+    const updated = this.#updated && now - this.#updatedAt >= this.#apart;
     const elapsed = Math.min(now - this.#drawnAt, LONGEST_STEP_MS);
-    this.#asked = null;
+    this.#request = null;
     this.#drawnAt = now;
-    if (news) {
-      this.#news = false;
-      this.#newsAt = now;
+    if (updated) {
+      this.#updated = false;
+      this.#updatedAt = now;
     }
-    if (this.#draw(news, elapsed) || this.#news) this.#request();
+    if (this.#draw(updated, elapsed) || this.#updated) this.#next();
   }
 
-  #request() {
-    this.#asked ??= requestAnimationFrame((now) => this.#run(now));
+  #next() {
+    this.#request ??= requestAnimationFrame((now) => this.#run(now));
   }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { colourOfHeat, heatOf } from "../../src/charts/heat.js";
+import { colorOfHeat, heatOf } from "../../src/charts/heat.js";
 
 const at = (heat, column, row, columns = 9) => heat[row * columns + column];
 
@@ -31,10 +31,10 @@ test("a page that nobody pointed at is cold", () => {
 });
 
 test("the cold is clear, the hottest is dark red, and more heat is never lighter", () => {
-  assert.equal(colourOfHeat(0)[3], 0);
-  assert.deepEqual(colourOfHeat(1), [160, 8, 66, 240]);
-  assert.deepEqual(colourOfHeat(9), colourOfHeat(1));
-  assert.deepEqual(colourOfHeat(-1), colourOfHeat(0));
-  const opacities = Array.from({ length: 101 }, (_, n) => colourOfHeat(n / 100)[3]);
+  assert.equal(colorOfHeat(0)[3], 0);
+  assert.deepEqual(colorOfHeat(1), [160, 8, 66, 240]);
+  assert.deepEqual(colorOfHeat(9), colorOfHeat(1));
+  assert.deepEqual(colorOfHeat(-1), colorOfHeat(0));
+  const opacities = Array.from({ length: 101 }, (_, n) => colorOfHeat(n / 100)[3]);
   assert.deepEqual(opacities, opacities.toSorted((a, b) => a - b));
 });

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hcl, rgb } from "d3-color";
-import { colourOf, compareSubjects, inkOn, luminance, NAMES, ROW_NAMES } from "../../src/lib/colors.js";
+import { colorOf, compareSubjects, inkOn, luminance, NAMES, ROW_NAMES } from "../../src/lib/colors.js";
 
 // d3-color has its own list of the CSS names: an independent witness for ours.
 test("the grid is ten rows of ten different CSS colours under their right names", () => {
   assert.deepEqual(ROW_NAMES.map((row) => row.length), Array(10).fill(10));
   assert.equal(new Set(NAMES).size, 100);
-  assert.equal(new Set(NAMES.map(colourOf)).size, 100);
-  for (const name of NAMES) assert.equal(colourOf(name), rgb(name).formatHex(), name);
+  assert.equal(new Set(NAMES.map(colorOf)).size, 100);
+  for (const name of NAMES) assert.equal(colorOf(name), rgb(name).formatHex(), name);
 });
 
 test("colours that tests, docs and demos name are in the grid", () => {
@@ -19,18 +19,18 @@ test("colours that tests, docs and demos name are in the grid", () => {
 
 // Written down, not computed: if the hash changes, every dashboard's colours change with it.
 test("a subject outside the grid keeps its colour for ever", () => {
-  assert.equal(colourOf("/articles/1"), "#4d36a1");
-  assert.equal(colourOf("Größe 😀"), "#69d043");
+  assert.equal(colorOf("/articles/1"), "#4d36a1");
+  assert.equal(colorOf("Größe 😀"), "#69d043");
 });
 
 test("similar names get colours that can be told apart, and none fades into the page", () => {
-  const colours = Array.from({ length: 300 }, (_, i) => colourOf(`/articles/${i}`));
-  assert.ok(new Set(colours).size > 270, `${new Set(colours).size} different`);
-  const hues = new Set(colours.map((colour) => Math.floor(hcl(colour).h / 30)));
+  const colors = Array.from({ length: 300 }, (_, i) => colorOf(`/articles/${i}`));
+  assert.ok(new Set(colors).size > 270, `${new Set(colors).size} different`);
+  const hues = new Set(colors.map((colour) => Math.floor(hcl(colour).h / 30)));
   assert.equal(hues.size, 12);
-  for (const colour of colours) {
-    assert.match(colour, /^#[0-9a-f]{6}$/);
-    assert.ok(luminance(colour) > 0.03 && luminance(colour) < 0.75, colour);
+  for (const color of colors) {
+    assert.match(color, /^#[0-9a-f]{6}$/);
+    assert.ok(luminance(color) > 0.03 && luminance(color) < 0.75, color);
   }
 });
 
@@ -48,6 +48,6 @@ test("what is written on a colour can be read (WCAG AA)", () => {
     return (light + 0.05) / (dark + 0.05);
   };
   for (const name of [...NAMES, "a", "b", "/articles/1"]) {
-    assert.ok(contrast(colourOf(name), inkOn(colourOf(name))) >= 4.5, name);
+    assert.ok(contrast(colorOf(name), inkOn(colorOf(name))) >= 4.5, name);
   }
 });

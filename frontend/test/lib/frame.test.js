@@ -12,8 +12,8 @@ function screen(options = {}, moves = () => false) {
     asked = callback;
     return 1;
   };
-  const frame = new Frame((news, elapsed) => {
-    drawn.push(news);
+  const frame = new Frame((updated, elapsed) => {
+    drawn.push(updated);
     return moves(elapsed);
   }, options);
   const run = (n, each = () => {}) => {
@@ -38,7 +38,7 @@ test("what is new after a rest is drawn with the next frame, however often it wa
   assert.ok(idle());
 });
 
-test("of a stream the news are drawn in every second frame, and the last is never lost", () => {
+test("of a stream updates are drawn in every second frame, and the last is never lost", () => {
   const { frame, run, drawn, idle } = screen();
   run(10, () => frame.ask());
   assert.deepEqual(drawn, [true, false, true, false, true, false, true, false, true, false]);

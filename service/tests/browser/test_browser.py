@@ -162,7 +162,7 @@ async def test_a_colour_belongs_to_a_name(site: Site, open_tab: OpenTab) -> None
     assert (paints[0]["red"], paints[0]["teal"]) == ("#ff0000", "#008080")
     for subject in ("red", "teal", "navy"):
         style = await late.cell(subject).get_attribute("style")
-        assert f"--colour: {paints[0][subject]}" in str(style)
+        assert f"--color: {paints[0][subject]}" in str(style)
 
 
 async def test_names_are_text_and_nothing_else(site: Site, open_tab: OpenTab) -> None:

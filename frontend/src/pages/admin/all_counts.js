@@ -1,8 +1,8 @@
-import { colourOf, inkOn, NAMES } from "../../lib/colors.js";
+import { colorOf, inkOn, NAMES } from "../../lib/colors.js";
 import { element, write } from "../../lib/element.js";
 import { Rates } from "./rates.js";
 
-const COLOURS = new Set(NAMES);
+const COLORS = new Set(NAMES);
 const FIRST = { count: "descending", rate: "descending" };
 const number = new Intl.NumberFormat();
 const perSecond = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
@@ -103,10 +103,10 @@ const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
 function rowOf(project, type, subject) {
   const name = element("bdi", {}, subject);
-  if (COLOURS.has(subject)) {
+  if (COLORS.has(subject)) {
     name.className = "painted";
-    name.style.setProperty("--colour", colourOf(subject));
-    name.style.setProperty("--ink", inkOn(colourOf(subject)));
+    name.style.setProperty("--color", colorOf(subject));
+    name.style.setProperty("--ink", inkOn(colorOf(subject)));
   }
   const cells = [element("td"), element("td")];
   const node = element(

@@ -1,4 +1,4 @@
-import { colourOf, inkOn, ROW_NAMES } from "../../lib/colors.js";
+import { colorOf, inkOn, ROW_NAMES } from "../../lib/colors.js";
 import { element, write } from "../../lib/element.js";
 
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -17,7 +17,7 @@ export class Grid {
     this.#root = root;
     this.#places = ROW_NAMES.map((row) => row.map((name) => this.#button(name, { hover, click, look })));
     root.setAttribute("role", "grid");
-    root.setAttribute("aria-labelledby", "colours-title");
+    root.setAttribute("aria-labelledby", "colors-title");
     root.append(...this.#places.map(rowOf));
     root.addEventListener("keydown", (event) => this.#key(event));
     root.addEventListener("focusin", (event) => this.#rove(event.target));
@@ -33,12 +33,12 @@ export class Grid {
   }
 
   #button(name, { hover, click, look }) {
-    const colour = colourOf(name);
+    const color = colorOf(name);
     const count = element("span", { "aria-hidden": "true" });
     const button = element("button", { type: "button", tabindex: "-1", "aria-label": name }, count);
     button.dataset.subject = name;
-    button.style.setProperty("--colour", colour);
-    button.style.setProperty("--ink", inkOn(colour));
+    button.style.setProperty("--color", color);
+    button.style.setProperty("--ink", inkOn(color));
     button.addEventListener("pointerenter", (event) => {
       if (event.pointerType !== "touch") hover(name);
       look(name);
@@ -104,7 +104,7 @@ export class Readout {
   look(subject) {
     this.subject = subject;
     this.#swatch.hidden = false;
-    this.#swatch.style.setProperty("--colour", colourOf(subject));
+    this.#swatch.style.setProperty("--color", colorOf(subject));
     write(this.#name, subject);
   }
 

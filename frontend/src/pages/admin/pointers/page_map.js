@@ -1,4 +1,4 @@
-import { colourOfHeat, heatOf } from "../../../charts/heat.js";
+import { colorOfHeat, heatOf } from "../../../charts/heat.js";
 
 const WIDTH = 800;
 const TALLEST = 1_600;
@@ -40,20 +40,22 @@ export class PageMap {
     const context = this.#canvas.getContext("2d");
     const { width, height } = this.#canvas;
     const style = getComputedStyle(this.#canvas);
-    const colour = (name) => style.getPropertyValue(name).trim();
+    const color = (name) => style.getPropertyValue(name).trim();
     context.clearRect(0, 0, width, height);
     context.imageSmoothingQuality = "high";
     if (this.#heat) context.drawImage(this.#heat, 0, 0, width, height);
-    for (const { x, y } of this.#pointers.values()) dot(context, x * width, y * height, 9, colour("--good"), colour("--surface"));
+    for (const { x, y } of this.#pointers.values()) {
+      dot(context, x * width, y * height, 9, color("--good"), color("--surface"));
+    }
     if (trail.length === 0) return;
-    context.strokeStyle = colour("--accent");
+    context.strokeStyle = color("--accent");
     context.lineWidth = 3;
     context.lineJoin = "round";
     context.beginPath();
     for (const [, x, y] of trail) context.lineTo(x * width, y * height);
     context.stroke();
     const [, x, y, down] = trail.at(-1);
-    dot(context, x * width, y * height, down ? 16 : 11, colour("--accent"), colour("--surface"));
+    dot(context, x * width, y * height, down ? 16 : 11, color("--accent"), color("--surface"));
   }
 }
 
@@ -63,7 +65,7 @@ function pictureOf(heat) {
   canvas.width = heat.columns;
   canvas.height = heat.rows;
   const picture = new ImageData(heat.columns, heat.rows);
-  heatOf(heat).forEach((share, i) => picture.data.set(colourOfHeat(share), 4 * i));
+  heatOf(heat).forEach((share, i) => picture.data.set(colorOfHeat(share), 4 * i));
   canvas.getContext("2d").putImageData(picture, 0, 0);
   return canvas;
 }

@@ -15,7 +15,7 @@ const WAITING_S = 2;
 /**
  * Users that are not there: `users` of them on real websockets to `/v1/live`, who together send
  * `rate` events a second for `seconds`. `event()` makes an event; each gets an id and its user's
- * session. What became of it all is in `state`; `changed()` is called when that is news.
+ * session. What became of it all is in `state`; `changed()` is called when it changes.
  */
 export class Crowd {
   state = { phase: "idle" };
@@ -55,7 +55,7 @@ export class Crowd {
 
   start({ users, rate, seconds }) {
     const sockets = Math.min(users, MOST_SOCKETS);
-    const sent = { sent: 0, counted: 0, refused: 0, lost: 0, waiting: 0 };
+    const sent = { sent: 0, counted: 0, rejected: 0, lost: 0, waiting: 0 };
     this.#plan = { users, rate, seconds };
     this.#sockets = Array.from({ length: sockets }, (_, i) => new Seat(i));
     this.state = { phase: "opening", users, sockets, open: 0, ...sent, done: 0, message: "" };
@@ -189,11 +189,11 @@ export class Crowd {
     if (!seat.waiting.delete(message.ref)) return;
     this.state.waiting -= 1;
     if (message.type === "ack" && message.accepted === 1) this.state.counted += 1;
-    else this.#refuse(message);
+    else this.#reject(message);
   }
 
-  #refuse({ message, rejected }) {
-    this.state.refused += 1;
+  #reject({ message, rejected }) {
+    this.state.rejected += 1;
     this.state.message = message ?? rejected?.[0]?.error.message ?? "";
   }
 

@@ -1,6 +1,6 @@
 import { NAMES } from "../../../lib/colors.js";
-import { Crowd } from "./crowd.js";
 import { counted, write } from "../../../lib/element.js";
+import { Crowd } from "./crowd.js";
 
 const HOVERS_A_CLICK = 4;
 const number = new Intl.NumberFormat("en");
@@ -28,11 +28,11 @@ export function sayCrowd({ phase, users, sockets, open, message }) {
   }
 }
 
-export function sayFigures({ phase, sent, counted, refused, lost, waiting }) {
+export function sayFigures({ phase, sent, counted, rejected, lost, waiting }) {
   if (phase === "idle" || phase === "opening") return "";
   const parts = [`${number.format(sent)} sent`, `${number.format(counted)} counted`];
   if (waiting > 0) parts.push(`${number.format(waiting)} under way`);
-  if (refused > 0) parts.push(`${number.format(refused)} refused`);
+  if (rejected > 0) parts.push(`${number.format(rejected)} refused`);
   if (lost > 0) parts.push(`${number.format(lost)} without an answer`);
   return parts.join(" · ");
 }

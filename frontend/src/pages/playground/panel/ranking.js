@@ -1,5 +1,5 @@
 import { select } from "d3-selection";
-import { colourOf } from "../../../lib/colors.js";
+import { colorOf } from "../../../lib/colors.js";
 import { element } from "../../../lib/element.js";
 
 const LINES = 10;
@@ -23,7 +23,7 @@ export class Ranking {
 
 function line(subject) {
   const swatch = element("span", { class: "swatch" });
-  swatch.style.setProperty("--colour", colourOf(subject));
+  swatch.style.setProperty("--color", colorOf(subject));
   const name = element("bdi", { class: "name", title: subject }, subject);
   return element("li", {}, swatch, name, element("span", { class: "count" }));
 }

@@ -36,19 +36,19 @@ function storing() {
 }
 
 function crowdOf(times = {}) {
-  let news = () => {};
+  let told = () => {};
   const crowd = new Crowd({
     url,
     key: "k",
     event: () => ({ type: "click", subject: "red" }),
-    changed: () => news(),
+    changed: () => told(),
     WebSocket,
     times: { ...FAST, ...times },
   });
   const until = (condition) =>
     new Promise((done) => {
-      news = () => condition(crowd.state) && done();
-      news();
+      told = () => condition(crowd.state) && done();
+      told();
     });
   return { crowd, until };
 }
