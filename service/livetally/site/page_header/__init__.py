@@ -1,11 +1,14 @@
-"""What the pages that this server writes itself share with the built ones: the top, the colours.
+"""What the pages that this server writes itself share with the built ones: the header, the colours.
 
-The built pages have theirs from frontend/src: pages/shared/header.html and styles/base.css. A test
-keeps the two alike.
+Both are the front end's: tokens.css, reset.css and header.css are copies of those in
+frontend/src/styles, to the letter, and a test compares them.
 """
 
 import base64
 from importlib import resources
+
+#: The styles of all pages, in their order: what they are is decided in frontend/src/styles.
+SHARED = ("tokens", "reset", "header")
 
 _FOLDER = resources.files(__name__)
 
@@ -22,8 +25,8 @@ def icon() -> str:
 
 
 def style() -> str:
-    """Colours, top and focus, CSS; a page's own style goes after it."""
-    return _read("masthead.css")
+    """Colours, header and focus, CSS; a page's own style goes after it."""
+    return "".join(_read(f"{name}.css") for name in (*SHARED, "masthead"))
 
 
 def _read(name: str) -> str:
