@@ -7,11 +7,10 @@ export function minuteOf(time) {
 /**
  * The counts of the last minutes of one type. What the server reads out replaces everything;
  * until the next reading the growth of the live total goes to the minute in which it was seen,
- * which can be wrong by what was on its way at that moment: hence `unsettled`.
+ * which can be wrong by what was on its way at that moment.
  */
 export class MinuteSeries {
   loaded = false;
-  unsettled = false;
   #counts = new Map();
   #lastTotal = null;
   #length;
@@ -36,14 +35,15 @@ export class MinuteSeries {
     this.#lastTotal = total;
   }
 
+  /** The live total is this now; true if the points grew by it. */
   grow(total, now) {
     const growth = total - (this.#lastTotal ?? total);
     this.#lastTotal = total;
-    if (growth <= 0) return;
+    if (growth <= 0) return false;
     const minute = minuteOf(now);
     this.#counts.set(minute, (this.#counts.get(minute) ?? 0) + growth);
-    this.unsettled = true;
     this.#forgetBefore(this.window(now).from);
+    return true;
   }
 
   /** One point for each minute of the window, the last one still growing. */

@@ -4,7 +4,7 @@ import { Totals } from "./totals.js";
  * The counts of a period: what the server read out, and what has come since. That is what a live
  * total has beyond the total of `ever` which was read in the same moment, so the sum is exact
  * whichever of the two comes first. A subject that an answer doesn't have was not in the period yet,
- * unless there were too many: what it has beyond its total before the question is its count.
+ * unless there were too many: what it has beyond its total before the query is its count.
  */
 export class PeriodCounts {
   total = null;
@@ -17,13 +17,13 @@ export class PeriodCounts {
   #all = false;
   #ongoing = true;
 
-  /** /v1/stats is about to be asked. */
-  asked() {
+  /** /v1/stats is about to be read. */
+  beginReading() {
     this.#base = new Map(this.#totals.top(Infinity));
     this.#complete = this.#totals.total !== null && this.#totals.others === 0;
   }
 
-  /** Its answer, to a question for `top`; only an `ongoing` period grows. */
+  /** Its answer, to a query for `top`; only an `ongoing` period grows. */
   load(answer, ongoing, top = Infinity) {
     this.#read = new Map(answer.subjects.map((row) => [row.subject, row]));
     this.#sum = answer;
@@ -40,7 +40,7 @@ export class PeriodCounts {
   }
 
   /** A message about the type's live totals; true if the period's counts grew by it. */
-  take({ type, totals, total }) {
+  receive({ type, totals, total }) {
     if (type === "snapshot") this.#totals.snapshot(totals, total);
     else if (type === "update") this.#totals.update(totals, total);
     return this.#sum !== null && this.#grow();

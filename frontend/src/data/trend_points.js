@@ -20,6 +20,13 @@ export class TrendPoints {
     this.#ongoing = ongoing;
   }
 
+  /** The points from then on, and as many of those before; null: all are of one time. */
+  since(from) {
+    const first = from === null ? 0 : Math.max(0, this.all.findIndex(({ at }) => at >= from));
+    const points = this.all.slice(first);
+    return { points, before: this.all.slice(0, first).slice(-points.length) };
+  }
+
   /** Another type or time is to be read. */
   forget() {
     this.all = [];

@@ -11,7 +11,7 @@ export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** "1 click", "5 clicks" */
-export function counted(n, noun) {
-  return `${n} ${noun}${n === 1 ? "" : "s"}`;
+/** "1 click", "5 clicks", "2 processes" */
+export function counted(n, noun, nouns = `${noun}s`) {
+  return `${n} ${n === 1 ? noun : nouns}`;
 }

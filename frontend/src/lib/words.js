@@ -1,6 +1,9 @@
 import { counted } from "./element.js";
 
 const NOUNS = { click: "click", hover: "hover" };
+/** "14:05", as the reader's country has it. */
+export const clockTime = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+
 const PLAIN = /^[a-z][a-z0-9]*([_-][a-z0-9]+)*$/;
 
 /** What one of a type is called in a sentence: "5 clicks", but "5 events" of type `Käufe 2`. */

@@ -18,12 +18,12 @@ const READ = {
 
 test("what comes after the reading is added to it, and the order follows", () => {
   const counts = new PeriodCounts();
-  assert.equal(counts.take(snapshot({ red: 100, blue: 50 }, 150)), false);
+  assert.equal(counts.receive(snapshot({ red: 100, blue: 50 }, 150)), false);
   assert.equal(counts.total, null);
-  counts.asked();
+  counts.beginReading();
   counts.load(READ, true);
   assert.deepEqual(shown(counts), [["red", 3], ["blue", 2]]);
-  assert.equal(counts.take(update({ blue: 53, __proto__: null, new: 1 }, 154)), true);
+  assert.equal(counts.receive(update({ blue: 53, __proto__: null, new: 1 }, 154)), true);
   assert.deepEqual([counts.total, counts.before], [9, 4]);
   assert.deepEqual(shown(counts), [["blue", 5], ["red", 3], ["new", 1]]);
   assert.equal(counts.rows(1)[0].before, 0);
@@ -31,22 +31,22 @@ test("what comes after the reading is added to it, and the order follows", () =>
 
 test("a frame that comes twice, or late, adds nothing", () => {
   const counts = new PeriodCounts();
-  counts.take(snapshot({ red: 100, blue: 50 }, 150));
-  counts.asked();
+  counts.receive(snapshot({ red: 100, blue: 50 }, 150));
+  counts.beginReading();
   counts.load(READ, true);
-  counts.take(update({ red: 101 }, 151));
-  assert.equal(counts.take(update({ red: 101 }, 151)), false);
+  counts.receive(update({ red: 101 }, 151));
+  assert.equal(counts.receive(update({ red: 101 }, 151)), false);
   assert.deepEqual([counts.total, shown(counts)[0]], [6, ["red", 4]]);
 });
 
 test("whatever is on its way while it is read counts once", () => {
   const counts = new PeriodCounts();
-  counts.take(snapshot({ red: 98, blue: 50 }, 148));
-  counts.asked();
+  counts.receive(snapshot({ red: 98, blue: 50 }, 148));
+  counts.beginReading();
   counts.load(READ, true);
   assert.deepEqual([counts.total, shown(counts)], [5, [["red", 3], ["blue", 2]]]);
-  assert.equal(counts.take(update({ red: 100 }, 150)), false);
-  assert.equal(counts.take(update({ red: 101 }, 151)), true);
+  assert.equal(counts.receive(update({ red: 100 }, 150)), false);
+  assert.equal(counts.receive(update({ red: 101 }, 151)), true);
   assert.deepEqual([counts.total, shown(counts)[0]], [6, ["red", 4]]);
   counts.load(READ, true); // An answer that took longer than the frame.
   assert.deepEqual([counts.total, shown(counts)[0]], [6, ["red", 4]]);
@@ -55,9 +55,9 @@ test("whatever is on its way while it is read counts once", () => {
 test("what is new while it is read counts once, whether the answer has it or not", () => {
   for (const [subjects, total] of [[[], 0], [[{ subject: "new", total: 1, ever: 1 }], 1]]) {
     const counts = new PeriodCounts();
-    counts.take(snapshot({ red: 100 }, 100));
-    counts.asked();
-    counts.take(update({ new: 1 }, 101));
+    counts.receive(snapshot({ red: 100 }, 100));
+    counts.beginReading();
+    counts.receive(update({ new: 1 }, 101));
     counts.load({ total, ever: 100 + total, subjects }, true, 9);
     assert.deepEqual([counts.total, shown(counts)], [1, [["new", 1]]]);
   }
@@ -65,67 +65,67 @@ test("what is new while it is read counts once, whether the answer has it or not
 
 test("a new reading replaces what had grown", () => {
   const counts = new PeriodCounts();
-  counts.take(snapshot({ red: 100, blue: 50 }, 150));
-  counts.asked();
+  counts.receive(snapshot({ red: 100, blue: 50 }, 150));
+  counts.beginReading();
   counts.load(READ, true);
-  counts.take(update({ red: 101 }, 151));
-  counts.asked();
+  counts.receive(update({ red: 101 }, 151));
+  counts.beginReading();
   counts.load({ ...READ, total: 6, ever: 151, subjects: [{ subject: "red", total: 4, ever: 101 }] }, true);
   assert.deepEqual([counts.total, shown(counts)], [6, [["red", 4]]]);
 });
 
 test("another period begins with nothing, and grows by what comes after its reading", () => {
   const counts = new PeriodCounts();
-  counts.take(snapshot({ red: 98, blue: 50 }, 148));
-  counts.asked();
+  counts.receive(snapshot({ red: 98, blue: 50 }, 148));
+  counts.beginReading();
   counts.load(READ, true);
   counts.forget();
   assert.deepEqual([counts.total, shown(counts)], [null, []]);
-  assert.equal(counts.take(update({ red: 101 }, 151)), false);
-  counts.asked();
+  assert.equal(counts.receive(update({ red: 101 }, 151)), false);
+  counts.beginReading();
   counts.load(READ, true);
-  counts.take(update({ red: 103 }, 153));
+  counts.receive(update({ red: 103 }, 153));
   assert.deepEqual([counts.total, shown(counts)[0]], [8, ["red", 6]]);
 });
 
 test("what was ever counted grows too", () => {
   const counts = new PeriodCounts();
-  counts.take(snapshot({ red: 5 }, 5));
-  counts.asked();
+  counts.receive(snapshot({ red: 5 }, 5));
+  counts.beginReading();
   counts.load({ total: 6, subjects: [{ subject: "red", total: 6 }] }, true);
-  counts.take(update({ red: 7 }, 7));
+  counts.receive(update({ red: 7 }, 7));
   assert.deepEqual([counts.total, shown(counts)], [7, [["red", 7]]]);
 });
 
 test("a period that is over doesn't grow", () => {
   const counts = new PeriodCounts();
-  counts.take(snapshot({ red: 100, blue: 50 }, 150));
-  counts.asked();
+  counts.receive(snapshot({ red: 100, blue: 50 }, 150));
+  counts.beginReading();
   counts.load(READ, false);
-  assert.equal(counts.take(update({ red: 101, new: 1 }, 152)), false);
+  assert.equal(counts.receive(update({ red: 101, new: 1 }, 152)), false);
   assert.deepEqual([counts.total, shown(counts)], [5, [["red", 3], ["blue", 2]]]);
   assert.equal(counts.count("red"), 3);
 });
 
 test("of a subject that was neither read nor among the live ones no growth is known", () => {
   const counts = new PeriodCounts();
-  counts.take(snapshot({ red: 100 }, 1_000));
-  counts.asked();
+  counts.receive(snapshot({ red: 100 }, 1_000));
+  counts.beginReading();
   counts.load({ ...READ, ever: 1_000 }, true, 2);
-  counts.take(update({ blue: 51, green: 700 }, 1_001));
+  counts.receive(update({ blue: 51, green: 700 }, 1_001));
   assert.deepEqual([counts.total, shown(counts)], [6, [["blue", 3], ["red", 3]]]);
 });
 
 test("one subject's count is known if it was read, or all were", () => {
   const counts = new PeriodCounts();
-  counts.take(snapshot({ red: 100, blue: 50 }, 150));
+  counts.receive(snapshot({ red: 100, blue: 50 }, 150));
   assert.equal(counts.count("red"), undefined);
-  counts.asked();
+  counts.beginReading();
   counts.load(READ, true, 2);
   assert.deepEqual([counts.count("red"), counts.count("new")], [3, undefined]);
-  counts.asked();
+  counts.beginReading();
   counts.load(READ, true, 3);
   assert.equal(counts.count("new"), 0);
-  counts.take(update({ red: 102, new: 1 }, 153));
+  counts.receive(update({ red: 102, new: 1 }, 153));
   assert.deepEqual(["red", "blue", "new"].map((name) => counts.count(name)), [5, 2, 1]);
 });

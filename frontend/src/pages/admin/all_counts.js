@@ -34,7 +34,7 @@ export class AllCounts {
     return [...this.#rows.values()].filter((row) => row.type === type).sort((a, b) => b.count - a.count);
   }
 
-  take({ type, rows, total }) {
+  receive({ type, rows, total }) {
     if (type === "snapshot") {
       const kept = new Set(rows.map((row) => JSON.stringify(row.slice(0, 3))));
       for (const [name, row] of this.#rows) {

@@ -2,7 +2,7 @@ import { counted, element, write } from "../../lib/element.js";
 
 const time = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-/** What the queue refused: why, what it was, and its second chance. */
+/** What the queue rejected: why, what it was, and its second chance. */
 export class DeadList {
   #root;
   #api;
@@ -30,7 +30,7 @@ export class DeadList {
       this.#show(dead_letters);
       this.#say(dead_letters.length === 0 ? "There are none." : counted(dead_letters.length, "letter"));
     } catch (error) {
-      const noQueue = error.response?.status === 404;
+      const noQueue = error.status === 404;
       this.#show([]);
       this.#find("[data-acts]").hidden = noQueue;
       this.#say(noQueue ? "There is no queue here." : error.message);

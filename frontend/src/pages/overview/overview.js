@@ -1,48 +1,47 @@
+import { Api } from "../../data/api.js";
 import { Clock } from "../../data/clock.js";
+import { periodOf } from "../../data/period.js";
+import { write } from "../../lib/element.js";
 import { Frame } from "../../lib/frame.js";
+import { titleOf } from "../../lib/words.js";
+import { recall, remember } from "../../sdk/page/session.js";
 import { showProject, status } from "../shared/header.js";
 import { Keys } from "../shared/keys.js";
-import { List } from "./list.js";
-import { showNotes } from "../shared/notes.js";
-import { OverTime } from "./over_time.js";
-import { periodOf } from "../../data/period.js";
-import { Live } from "../../sdk/live/live.js";
-import { recall, remember } from "../../sdk/page/session.js";
+import { openLive } from "../shared/live.js";
 import { offerTypes, readTypes } from "../shared/types.js";
 import { onVisits } from "../shared/visits.js";
-import { titleOf } from "../../lib/words.js";
-import { write } from "../../lib/element.js";
+import { List } from "./list.js";
+import { OverTime } from "./over_time.js";
 
 const find = (selector) => document.querySelector(selector);
-const url = new URL("/v1/live", location.href.replace(/^http/, "ws")).href;
 const chosen = { range: "day", from: "", to: "", compare: true, type: "click", ...recall("overview") };
 const long = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const iso = (time) => new Date(time).toISOString().replace(/\.000Z$/, "Z");
 
 const clock = new Clock();
-const frame = new Frame((news) => news && cards.forEach((card) => card.draw()));
 const keys = new Keys(find("#keys"), { use: useKey, asks: showMissing });
-const live = new Live({
-  url,
-  handlers: {
-    ready: ({ project }) => showProject(project),
-    state: showState,
-    error: ({ message }) => showNotes(find("#notes"), [`The live connection reports: ${message}`]),
-    refused: (reason) => keys.refused("read_key", reason),
-  },
-});
+const key = () => keys.get("read_key");
+const rejected = (message) => keys.rejected("read_key", message);
+const api = new Api({ key, rejected, clock });
+const live = openLive({ keys, role: "read_key" });
+const changed = new Set();
+const frame = new Frame((updated) => updated && drawChanged());
 
 // What all cards share.
 const page = {
-  key: () => keys.get("read_key"),
+  api,
   now: () => clock.now(),
   period: () => periodOf(chosen, clock.now()),
   compares: () => chosen.compare && chosen.range !== "ever",
   time: ({ from, to, ongoing }) =>
     from === null ? {} : { from: iso(from), to: ongoing ? undefined : iso(to) },
   names: ({ from, to }) => (from === null ? ["ever"] : [iso(from), iso(to)]),
-  changed: () => frame.ask(),
-  refused: (message) => keys.refused("read_key", message),
+  readable: () => key() !== null && page.period() !== null,
+  read: (poller) => (page.readable() ? poller.again() : poller.stop()),
+  changed(card) {
+    changed.add(card);
+    frame.ask();
+  },
 };
 const CARDS = [
   { id: "pages", type: "page_view", title: "Pages", heads: ["Page", "Views"], unique: "unique_page_view" },
@@ -63,23 +62,22 @@ const ends = lists.map(() => () => {});
 const overTime = new OverTime(find("#trend"), chosen.type, page);
 const cards = [...lists, overTime];
 
+function drawChanged() {
+  for (const card of changed) card.draw();
+  changed.clear();
+}
+
 function watch(i) {
   const { type, unique } = lists[i];
   ends[i]();
   const end = live.subscribe({ totals: type }, (message) => {
-    lists[i].take(message);
-    if (lists[i] === subjects) overTime.take(message);
+    lists[i].receive(message);
+    if (lists[i] === subjects) overTime.receive(message);
   });
   const endUnique = unique
-    ? live.subscribe({ totals: unique }, (message) => lists[i].take(message, true))
+    ? live.subscribe({ totals: unique }, (message) => lists[i].receive(message, true))
     : () => {};
   ends[i] = () => [end, endUnique].forEach((each) => each());
-}
-
-function showState(state) {
-  status.show(state);
-  const stale = "The server can't reach its database. The counts are the last it knew.";
-  showNotes(find("#notes"), state.name === "stale" ? [stale] : []);
 }
 
 // --- What the reader picks: a time, a type, a key.
@@ -132,8 +130,7 @@ function showMissing(roles) {
 }
 
 async function offer() {
-  const key = page.key();
-  if (key !== null) offerTypes([find("[data-type]")], await readTypes(key));
+  if (key() !== null) offerTypes([find("[data-type]")], await readTypes(api));
 }
 
 function setUp() {
@@ -157,8 +154,8 @@ function setUp() {
 onVisits({
   leave: () => live.stop(),
   comeBack() {
-    if (page.key() === null) return;
-    live.start(page.key());
+    if (key() === null) return;
+    live.start(key());
     readAll();
   },
   hurry: () => live.hurry(),

@@ -1,6 +1,6 @@
 import { select } from "d3-selection";
-import { element, write } from "../../lib/element.js";
 import { changeOf } from "../../data/period.js";
+import { element, write } from "../../lib/element.js";
 
 export const LINES = 12;
 const number = new Intl.NumberFormat("en");

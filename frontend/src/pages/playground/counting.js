@@ -6,7 +6,7 @@ const SHOWN_WITHIN_MS = 2_000;
 
 /**
  * What this page counts itself. While `promises()` says so a count is shown at once, and taken back
- * when that was not kept: refused, dropped, or long on disk and not shown.
+ * when that was not kept: rejected, dropped, or long on disk and not shown.
  */
 export class Counting {
   #panels;
@@ -16,12 +16,12 @@ export class Counting {
   #late = null;
   #lost = 0;
 
-  constructor({ panels, promises, changed, refused }) {
+  constructor({ panels, promises, changed, rejected }) {
     this.#panels = panels;
     this.#promises = promises;
     this.#changed = changed;
     const openStore = (to) => new Store(to);
-    this.#tracker = new Tracker({ changed: () => this.#reconcile(), refused, openStore });
+    this.#tracker = new Tracker({ changed: () => this.#reconcile(), refused: rejected, openStore });
   }
 
   /** What is not confirmed yet, and what was not counted. */

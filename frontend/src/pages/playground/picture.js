@@ -1,9 +1,9 @@
-import { write } from "../../lib/element.js";
-import { Grid, Readout } from "./grid.js";
-import { MinuteTable } from "../../charts/minutes.js";
 import { minuteOf } from "../../data/minute_series.js";
-import { CountTable } from "./count_table.js";
+import { write } from "../../lib/element.js";
 import { countedOf, titleOf } from "../../lib/words.js";
+import { CountTable } from "./count_table.js";
+import { Grid, Readout } from "./grid.js";
+import { MinuteTable } from "./minute_table.js";
 
 const find = (selector) => document.querySelector(selector);
 
@@ -30,7 +30,7 @@ export class Picture {
     setInterval(() => minuteOf(clock.now()) !== this.#minute && changed(), 1_000);
   }
 
-  /** Draws whatever is news, once a frame at most. */
+  /** Draws whatever was updated, once a frame at most. */
   draw() {
     const now = this.#clock.now();
     this.#minute = minuteOf(now);

@@ -1,38 +1,42 @@
+import { Api } from "../../data/api.js";
 import { Clock } from "../../data/clock.js";
-import { Counting } from "./counting.js";
-import { CrowdForm } from "./crowd/crowd_form.js";
+import { PollSource } from "../../data/poll_source.js";
 import { Frame } from "../../lib/frame.js";
-import { showProject, status } from "../shared/header.js";
-import { Keys } from "../shared/keys.js";
-import { notesFor, showNotes } from "../shared/notes.js";
-import { Panel } from "./panel/panel.js";
-import { Picture } from "./picture.js";
-import { Poll } from "../../data/poll.js";
 import { Live } from "../../sdk/live/live.js";
 import { recall, remember } from "../../sdk/page/session.js";
-import { Timing } from "./ways/timing.js";
+import { showProject, status } from "../shared/header.js";
+import { Keys } from "../shared/keys.js";
+import { LIVE_URL } from "../shared/live.js";
+import { notesFor, showNotes } from "../shared/notes.js";
 import { offerTypes, readTypes } from "../shared/types.js";
 import { onVisits } from "../shared/visits.js";
+import { Counting } from "./counting.js";
+import { CrowdForm } from "./crowd/crowd_form.js";
+import { Panel } from "./panel/panel.js";
+import { Picture } from "./picture.js";
+import { Timing } from "./ways/timing.js";
 import { Ways } from "./ways/ways.js";
 
+const MEMORY = "playground";
 const find = (selector) => document.querySelector(selector);
-const liveUrl = new URL("/v1/live", location.href.replace(/^http/, "ws")).href;
-const chosen = { way: "optimistic", every: 5, clicks: "click", hovers: "hover", ...recall("home") };
+const chosen = { way: "optimistic", every: 5, clicks: "click", hovers: "hover", ...recall(MEMORY) };
 
 const frame = new Frame(draw);
 const changed = () => frame.ask();
 const clock = new Clock();
-const parts = { clock, changed, refused: (message) => keys.refused("read_key", message) };
-const clicks = new Panel(find("#clicks"), chosen.clicks, parts);
-const hovers = new Panel(find("#hovers"), chosen.hovers, parts);
+const keys = new Keys(find("#keys"), { use: useKey, asks: showMissing });
+const readKey = () => keys.get("read_key");
+const rejectRead = (message) => keys.rejected("read_key", message);
+const api = new Api({ key: readKey, rejected: rejectRead, clock });
+const clicks = new Panel(find("#clicks"), chosen.clicks, { api, clock, changed });
+const hovers = new Panel(find("#hovers"), chosen.hovers, { api, clock, changed });
 const panels = [clicks, hovers];
 const lists = [find("#clicks [data-type]"), find("#hovers [data-type]")];
-const keys = new Keys(find("#keys"), { use: useKey, asks: showMissing });
 const counting = new Counting({
   panels,
   promises: () => chosen.way === "optimistic",
   changed,
-  refused: (message) => keys.refused("write_key", message),
+  rejected: (message) => keys.rejected("write_key", message),
 });
 const timing = new Timing(clicks, new Ways(find("#ways"), chosen, useWay));
 const hover = (subject) => counting.count("hover", subject);
@@ -42,11 +46,11 @@ const handlers = {
   state: showState,
   fresh: () => panels.forEach((panel) => panel.readMinutes()),
   error: showError,
-  refused: (reason) => keys.refused("read_key", reason),
+  refused: rejectRead,
 };
-const live = new Live({ url: liveUrl, handlers });
-const poll = new Poll({ handlers });
-const crowd = new CrowdForm(find("#crowd"), { url: liveUrl, key: () => keys.get("write_key") });
+const live = new Live({ url: LIVE_URL, handlers });
+const poll = new PollSource({ api, handlers });
+const crowd = new CrowdForm(find("#crowd"), { url: LIVE_URL, key: () => keys.get("write_key") });
 
 let source = null;
 let ends = [];
@@ -70,10 +74,10 @@ function showError({ code, message }) {
   changed();
 }
 
-function draw(news, elapsed) {
-  if (news) {
+function draw(updated, elapsed) {
+  if (updated) {
     picture.draw();
-    showNotes(find("#notes"), notesFor(source?.state, counting.state, liveError));
+    showNotes(find("#notes"), notesFor(source?.state, { sending: counting.state, error: liveError }));
     timing.measure(chosen.way);
   }
   return picture.step(elapsed);
@@ -83,7 +87,7 @@ function draw(news, elapsed) {
 
 function useWay({ way, every }) {
   Object.assign(chosen, { way, every });
-  remember("home", chosen);
+  remember(MEMORY, chosen);
   timing.abandon();
   counting.withdraw();
   poll.every(every * 1_000);
@@ -96,14 +100,14 @@ function follow(next) {
   source?.stop();
   source = next;
   ends = panels.map(subscribe);
-  if (keys.get("read_key") !== null) source.start(keys.get("read_key"));
+  if (readKey() !== null) source.start(readKey());
 }
 
 function subscribe(panel) {
   const { type } = panel;
   return source.subscribe({ totals: type }, (message) => {
     if (panel.type !== type) return;
-    panel.take(message);
+    panel.receive(message);
     changed();
   });
 }
@@ -114,20 +118,19 @@ function useType(panel, type) {
   ends[i]();
   ends[i] = subscribe(panel);
   Object.assign(chosen, { clicks: clicks.type, hovers: hovers.type });
-  remember("home", chosen);
+  remember(MEMORY, chosen);
   timing.abandon();
   picture.showTypes();
 }
 
 async function offer() {
-  const key = keys.get("read_key");
-  offerTypes([...lists, find("#types")], key === null ? [] : await readTypes(key));
+  offerTypes([...lists, find("#types")], readKey() === null ? [] : await readTypes(api));
 }
 
 function useKey(role, key) {
   if (role === "write_key") return key && counting.useKey(key);
   liveError = null;
-  for (const panel of panels) panel.useKey(key);
+  for (const panel of panels) panel.stop();
   if (key === null) return source.stop();
   source.start(key);
   offer();
@@ -161,7 +164,7 @@ onVisits({
   },
   comeBack() {
     counting.comeBack();
-    if (keys.get("read_key") !== null) source.start(keys.get("read_key"));
+    if (readKey() !== null) source.start(readKey());
   },
   hurry() {
     source.hurry();

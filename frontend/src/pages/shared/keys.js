@@ -45,13 +45,13 @@ export class Keys {
   }
 
   /** The service may have got new keys since the page was loaded; ask people only after that. */
-  async refused(role, message) {
-    const refused = this.#keys[role];
-    if (refused === null) return;
+  async rejected(role, message) {
+    const rejected = this.#keys[role];
+    if (rejected === null) return;
     this.#keys[role] = null;
     this.#use(role, null);
     const settings = await readSettings();
-    if (settings[role] && settings[role] !== refused) return this.#take({ [role]: settings[role] });
+    if (settings[role] && settings[role] !== rejected) return this.#take({ [role]: settings[role] });
     this.#askForMissing(message || "The key was refused.");
   }
 
@@ -81,7 +81,7 @@ class KeyForm {
   roles;
   #form;
   #forgetting;
-  #asked = [];
+  #missing = [];
 
   constructor(form, use, forgetAll) {
     this.#form = form;
@@ -101,22 +101,22 @@ class KeyForm {
 
   /** Shows the fields for these roles and no others; none hides the form. */
   ask(roles, message = "") {
-    this.#asked = roles;
+    this.#missing = roles;
     for (const role of this.roles) this.#show(role, roles.includes(role));
     this.#form.querySelector("[data-message]").textContent = message;
     this.#form.hidden = roles.length === 0;
     if (this.#forgetting) this.#forgetting.hidden = Object.keys(KeyForm.typed()).length === 0;
   }
 
-  #show(role, asked) {
+  #show(role, missing) {
     const label = this.#form.querySelector(`[data-role="${role}"]`);
-    label.hidden = !asked;
-    label.querySelector("input").required = asked;
+    label.hidden = !missing;
+    label.querySelector("input").required = missing;
   }
 
   #take() {
     const keys = {};
-    for (const role of this.#asked) keys[role] = this.#form.elements[role].value.trim();
+    for (const role of this.#missing) keys[role] = this.#form.elements[role].value.trim();
     this.#form.reset();
     remember("keys", { ...KeyForm.typed(), ...keys });
     return keys;

@@ -1,7 +1,9 @@
 import { counted, element } from "../../lib/element.js";
 
+const NOTHING_SENT = { unconfirmed: 0, dropped: 0, rejected: { count: 0 } };
+
 /** What the page owes its reader to say: counts that are old, events not counted. */
-export function notesFor(connection, sending, error) {
+export function notesFor(connection, { sending = NOTHING_SENT, error = null } = {}) {
   const notes = [];
   if (connection.name === "stale") {
     notes.push("The server can't reach its database. The counts are the last it knew.");

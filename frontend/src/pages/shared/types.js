@@ -3,10 +3,9 @@ import { element } from "../../lib/element.js";
 const ALWAYS = ["click", "hover"];
 
 /** The names of the project's types, 1,000 at most; none while they can't be asked for. */
-export async function readTypes(key) {
-  const response = await fetch("/v1/types", { headers: { "x-api-key": key } }).catch(() => null);
-  if (!response?.ok) return [];
-  return (await response.json()).types.map(({ type }) => type);
+export async function readTypes(api) {
+  const { types } = await api.get("types").catch(() => ({ types: [] }));
+  return types.map(({ type }) => type);
 }
 
 /** Fills lists of options with types; a list keeps what is chosen in it, counted or not. */

@@ -30,7 +30,7 @@ export class PageMap {
     this.#pointers.clear();
   }
 
-  take({ type, pointers = [], gone = [] }) {
+  receive({ type, pointers = [], gone = [] }) {
     if (type === "snapshot") this.#pointers.clear();
     for (const { session, x, y } of pointers) this.#pointers.set(session, { x, y });
     for (const session of gone) this.#pointers.delete(session);

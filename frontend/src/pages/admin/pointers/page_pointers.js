@@ -26,7 +26,7 @@ export class PagePointers {
   #frame = new Frame(() => this.#draw(), { apart: 0 });
   #end = () => {};
   #chosen = null;
-  #asked = 0;
+  #latest = 0;
   #touched = false;
 
   constructor(root, api, live) {
@@ -89,8 +89,8 @@ export class PagePointers {
     project.append(...names.filter((name) => !known.has(name)).map((name) => element("option", {}, name)));
   }
 
-  /** What is asked for now. */
-  #wanted() {
+  /** The query that the form stands for now. */
+  #query() {
     const { project, page, hours } = this.#form.elements;
     const to = Date.now();
     const from = to - Number(hours.value) * HOUR_MS;
@@ -99,21 +99,21 @@ export class PagePointers {
   }
 
   async read() {
-    const asked = (this.#asked += 1);
-    const wanted = this.#wanted();
-    this.#watch(wanted);
+    const reading = (this.#latest += 1);
+    const query = this.#query();
+    this.#watch(query);
     this.#say("Reading…");
     try {
       const [heat, found, { projects }] = await Promise.all([
-        this.#api.get("heatmap", { ...wanted, ...GRID }),
-        this.#api.get("sessions", { ...wanted, limit: 100 }),
+        this.#api.get("heatmap", { ...query, ...GRID }),
+        this.#api.get("sessions", { ...query, limit: 100 }),
         this.#api.get("projects", { limit: 1_000 }),
       ]);
-      if (asked !== this.#asked) return; // another page is wanted by now
+      if (reading !== this.#latest) return; // another page is wanted by now
       this.#addProjects(projects.map(({ name }) => name));
-      this.#show(wanted, heat, found.sessions);
+      this.#show(query, heat, found.sessions);
     } catch (error) {
-      if (asked === this.#asked) this.#say(error.message);
+      if (reading === this.#latest) this.#say(error.message);
     }
     this.#frame.ask();
   }
@@ -122,13 +122,13 @@ export class PagePointers {
     write(this.#find("[data-said]"), text);
   }
 
-  #show(wanted, heat, sessions) {
+  #show(query, heat, sessions) {
     this.#map.show(heat);
     this.#player.load([]);
-    this.#find("[data-sessions]").replaceChildren(...sessions.map((each) => this.#session(each, wanted)));
+    this.#find("[data-sessions]").replaceChildren(...sessions.map((each) => this.#session(each, query)));
     this.#find("[data-none]").hidden = sessions.length > 0;
     const since = heat.since ? `, only those since ${time.format(new Date(heat.since))}` : "";
-    const positions = `${number.format(heat.total)} position${heat.total === 1 ? "" : "s"}`;
+    const positions = `${number.format(heat.total)} ${heat.total === 1 ? "position" : "positions"}`;
     if (heat.total > 0) this.#say(`${positions} by ${counted(sessions.length, "session")}${since}.`);
     else this.#say("Nobody pointed at this page in this time.");
   }
@@ -138,12 +138,12 @@ export class PagePointers {
     this.#map.forget();
     this.#end = this.#live.subscribe({ pointers: page, project }, (message) => {
       if (message.type === "error") return; // the readings say what is wrong
-      this.#map.take(message);
+      this.#map.receive(message);
       this.#frame.ask();
     });
   }
 
-  #session({ session, last, moves }, wanted) {
+  #session({ session, last, moves }, query) {
     const button = element(
       "button",
       { type: "button", "aria-pressed": "false", title: session },
@@ -153,16 +153,16 @@ export class PagePointers {
       " ",
       element("bdi", { class: "hint" }, session),
     );
-    button.addEventListener("click", () => this.#choose(button, session, wanted));
+    button.addEventListener("click", () => this.#choose(button, session, query));
     return element("li", {}, button);
   }
 
-  async #choose(button, session, wanted) {
+  async #choose(button, session, query) {
     this.#chosen?.setAttribute("aria-pressed", "false");
     this.#chosen = button;
     button.setAttribute("aria-pressed", "true");
     try {
-      const { moves, more } = await this.#api.get("replay", { ...wanted, session });
+      const { moves, more } = await this.#api.get("replay", { ...query, session });
       if (this.#chosen !== button) return;
       this.#player.load(moves);
       if (more) this.#say("The session goes on after what is replayed.");
