@@ -88,9 +88,8 @@ class Hub:
         self._unflushed: dict[Viewer, None] = {}
         self._flush_now = asyncio.Event()
         self._resync_now = asyncio.Event()
-        #: Told when a project's first viewer comes and its last one goes.
-        self.follow: Callable[[int], None] = lambda project: None
-        self.leave: Callable[[int], None] = lambda project: None
+        #: Set when a project's first viewer has come or its last one gone: for who listens to them.
+        self.watched_changed = asyncio.Event()
         #: Transactions before this one have been looked at for what they did to items.
         self._transactions_seen: str | None = None
         self.viewers: set[Viewer] = set()
@@ -112,6 +111,11 @@ class Hub:
         topics = (topic for project in self._projects.values() for topic in project.topics.values())
         return sum(len(topic.subscriptions) for topic in topics)
 
+    @property
+    def watched(self) -> set[int]:
+        """The projects that somebody watches here."""
+        return set(self._projects)
+
     async def subscribe(
         self,
         viewer: Viewer,
@@ -126,7 +130,7 @@ class Hub:
         project = self._projects.get(key.project)
         if project is None:
             project = self._projects[key.project] = _Project()
-            self.follow(key.project)
+            self.watched_changed.set()
         topic = project.topics.get(key)
         if topic is None:
             topic = project.topics[key] = self._make_topic(key)
@@ -154,7 +158,7 @@ class Hub:
         del project.topics[topic.key]
         if not project.topics:
             del self._projects[topic.key.project]
-            self.leave(topic.key.project)
+            self.watched_changed.set()
 
     def _make_topic(self, key: TopicKey) -> Topic:
         return _KINDS[type(key)](

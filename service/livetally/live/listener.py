@@ -44,18 +44,6 @@ class Listener:
         self._origin = origin
         self._hub = hub
         self._health = health
-        hub.follow, hub.leave = self.follow, self.leave
-        self._projects: set[int] = set()
-        self._wake = asyncio.Event()
-
-    def follow(self, project: int) -> None:
-        """Hear of a project's changes from now on (soon: until then the re-read does it)."""
-        self._projects.add(project)
-        self._wake.set()
-
-    def leave(self, project: int) -> None:
-        self._projects.discard(project)
-        self._wake.set()
 
     async def run(self) -> None:
         """The loop; ends when cancelled. Redis coming and going is its everyday business."""
@@ -91,13 +79,15 @@ class Listener:
             if now - pinged_at > _PING_S:
                 pinged_at = now
                 await self._pubsub.ping()
-            if self._wake.is_set():
-                self._wake.clear()
+            if self._hub.watched_changed.is_set():
+                self._hub.watched_changed.clear()
                 await self._follow(subscribed)
 
     async def _follow(self, subscribed: set[int]) -> None:
-        """Listen to what is watched, and to nothing else; `subscribed` is brought up to date."""
-        wanted = set(self._projects)
+        """Listen to what is watched, and to nothing else; `subscribed` is brought up to date.
+
+        Until a new viewer's project is listened to, the hub's own re-read finds what changes."""
+        wanted = self._hub.watched
         new, old = wanted - subscribed, subscribed - wanted
         if ALL in new:
             await self._pubsub.psubscribe(_EVERYTHING)
