@@ -18,8 +18,8 @@ from those below it (tests/repo/test_structure.py has the exact rule):
 
     cli       the command `livetally`
     dev       all on one machine: for a laptop and for tests
-    server    `livetally serve`: all wiring, and the life of a process
     worker    `livetally worker`: what works behind the scenes
+    server    `livetally serve`: all wiring, and the life of a process
     site      the pages, /docs and /examples
     compat    the compatibility APIs: other systems' wire formats, by translation
     archive   events out to Parquet in object storage, and back

@@ -9,7 +9,7 @@ GET    /v1/items/{key}        a page {"items":[…],"next":id|null}; ?after=id&l
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -32,7 +32,7 @@ from ..base.validation import plainly
 from ..db.database import Database
 from ..ingest.events import check_value
 from ..ingest.http import read_body
-from ..schema.changes import ItemsChanged
+from ..live.announcer import Announcer
 from ..schema.http import Item as Stored
 from ..schema.http import ItemPage, KeyQuery, RemovedItem, StoredItem, StoredItems
 from ..schema.items import Item, ItemId, ItemKey, ItemVersion
@@ -108,14 +108,12 @@ class Items:
         auth: Auth,
         database: Database,
         limits: Limits,
-        on_change: Callable[[ItemsChanged], None],
-        origin: str,
+        announcer: Announcer,
     ) -> None:
         self._auth = auth
         self._limits = limits
         self._database = database
-        self._on_change = on_change
-        self._origin = origin
+        self._announcer = announcer
 
     @operation(
         "Store an item",
@@ -187,7 +185,7 @@ class Items:
         if not rows:
             raise NotFound(f"There is no item {place.id!r} of {place.key!r}.")
         version = rows[0]["version"]
-        self._announce(key.project, place.key, [(place.id or "", version)])
+        self._announcer.items_changed(key.project, place.key, [(place.id or "", version)])
         return json_response({"key": place.key, "id": place.id, "version": version})
 
     @operation(
@@ -237,11 +235,10 @@ class Items:
                 f"Nothing was stored: {', '.join(map(repr, answer.stale[:10]))}"
                 " changed meanwhile. Read again, and decide again."
             )
-        self._announce(key.project, item_key, [(item.id, item.version) for item in answer.items])
+        self._announcer.items_changed(
+            key.project, item_key, [(item.id, item.version) for item in answer.items]
+        )
         return answer.items
-
-    def _announce(self, project: int, item_key: str, versions: list[tuple[str, int]]) -> None:
-        self._on_change(ItemsChanged(self._origin, project, item_key, versions))
 
 
 async def _read_value(request: web.Request) -> bytes:

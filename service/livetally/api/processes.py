@@ -16,8 +16,9 @@ from aiohttp import web
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from ..live.announcer import Announcer
 from ..live.hub import Hub
-from ..ops.health import Health, wait
+from ..ops.health import Heartbeat
 from ..schema.http import Count
 from ..web.auth import Auth
 from ..web.keys import Role
@@ -78,23 +79,19 @@ _decoder = msgspec.json.Decoder(Process)
 class Processes:
     """Tells of this process, and of the others. For admin keys."""
 
-    def __init__(self, auth: Auth, hub: Hub, redis: Redis, health: Health, id: str) -> None:
+    def __init__(self, auth: Auth, hub: Hub, announcer: Announcer, redis: Redis) -> None:
         self._auth = auth
         self._hub = hub
         self._beat = redis.register_script(_BEAT)
-        self._health = health
-        self._id = id
+        self._announcer = announcer
+        self._id = announcer.origin
         self._started_at = time.monotonic()
-        self._events = 0
+        self._accepted = 0
         self._measured_at = self._started_at
         self._rate = 0.0
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/admin/v1/processes", self.get_processes)]
-
-    def count(self, events: int) -> None:
-        """This many events were committed."""
-        self._events += events
 
     @operation(
         "What serves just now",
@@ -113,16 +110,14 @@ class Processes:
         ordered = sorted(found.values(), key=lambda each: (each.host, each.pid, each.id))
         return json_response(ProcessList(True, None, ordered))
 
-    async def run(self) -> None:
+    async def run(self, heart: Heartbeat) -> None:
         """The loop; ends when cancelled."""
-        never = asyncio.Event()
         while True:
-            self._health.beat("processes")
             self._measure()
             # A failure is the publisher's to report; and who asks is told.
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 await self._exchange(msgspec.json.encode(self._own()).decode())
-            await wait(never, BEAT_S)
+            await heart.rest(BEAT_S)
 
     async def _exchange(self, line: str) -> list[bytes]:
         async with asyncio.timeout(REDIS_TIMEOUT_S):
@@ -132,8 +127,9 @@ class Processes:
     def _measure(self) -> None:
         now = time.monotonic()
         if (passed := now - self._measured_at) >= BEAT_S / 2:
-            self._rate = round(self._events / passed, 1)
-            self._events, self._measured_at = 0, now
+            accepted = self._announcer.accepted
+            self._rate = round((accepted - self._accepted) / passed, 1)
+            self._accepted, self._measured_at = accepted, now
 
     def _own(self) -> Process:
         return Process(

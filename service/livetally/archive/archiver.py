@@ -17,8 +17,9 @@ from contextlib import suppress
 
 from arro3.core import RecordBatch
 
+from ..base.backoff import Backoff
 from ..base.errors import ArchiveUnavailable, DatabaseUnavailable
-from ..ops.health import Health, wait
+from ..ops.health import Health, Heartbeat
 from ..ops.metrics import Metrics
 from . import manifest, parquet, schema
 from .ledger import PAGE_EVENTS, Hole, Ledger, Part
@@ -57,21 +58,22 @@ class Archive:
         """Begin nothing more: a part that is being written is finished."""
         self._closing.set()
 
-    async def run(self) -> None:
+    async def run(self, heart: Heartbeat) -> None:
         """Until closed, or cancelled: what is under way then is left to whoever comes next."""
-        retry_s = _RETRY_S
+        backoff = Backoff(_RETRY_S, _RETRY_MOST_S)
         try:
             while not self._closing.is_set():
                 try:
-                    worked = await self._beating()
+                    worked = await heart.during(self.step(), _STEP_S)
                 except (ArchiveUnavailable, DatabaseUnavailable, Hole) as error:
-                    await self._rest(error, retry_s)
-                    retry_s = min(retry_s * 2, _RETRY_MOST_S)
+                    pause_s = backoff.next_s()
+                    await self._report(error, pause_s)
+                    await heart.rest(pause_s, until=self._closing)
                     continue
                 self._health.trouble("archive", None)
-                retry_s = _RETRY_S
+                backoff.reset()
                 if not worked:
-                    await wait(self._closing, _LOOK_S)
+                    await heart.rest(_LOOK_S, until=self._closing)
         finally:
             await self._ledger.disconnect()
             await self._objects.close()
@@ -82,31 +84,13 @@ class Archive:
         self._metrics.archive_lag_seconds.set(await self._ledger.lag_s())
         return worked
 
-    async def _beating(self) -> bool:
-        """A step; the loop is alive meanwhile, as long as no step is stuck."""
-        step = asyncio.create_task(self.step())
-        deadline = time.monotonic() + _STEP_S
-        try:
-            while not step.done():
-                if time.monotonic() < deadline:
-                    self._health.beat("archive")
-                await asyncio.wait({step}, timeout=1)
-        finally:
-            step.cancel()
-        return step.result()
-
-    async def _rest(self, error: Exception, retry_s: float) -> None:
+    async def _report(self, error: Exception, pause_s: float) -> None:
         cause = getattr(error, "cause", "") or getattr(error, "code", "hole")
         self._metrics.archive_failures.labels(cause).inc()
-        log.error("not archived (%s): %s Trying again in %d s.", cause, error, retry_s)
+        log.error("not archived (%s): %s Trying again in %.1f s.", cause, error, pause_s)
         self._health.trouble("archive", f"archiving fails: {cause}")
-        self._health.beat("archive")
         with suppress(DatabaseUnavailable):
             self._metrics.archive_lag_seconds.set(await self._ledger.lag_s())
-        deadline = time.monotonic() + retry_s
-        while time.monotonic() < deadline and not self._closing.is_set():
-            self._health.beat("archive")
-            await wait(self._closing, 1)
 
     async def _plan(self) -> bool:
         planned = 0

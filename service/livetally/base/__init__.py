@@ -1,6 +1,7 @@
 """What everything stands on.
 
 config          LIVETALLY_*, read once
+backoff         how long to wait before trying again
 errors          every rejection and its status
 validation      what every decoder checks alike
 lines           bytes to lines, packed or plain, of any size

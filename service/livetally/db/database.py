@@ -15,6 +15,7 @@ from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from ..base.backoff import Backoff
 from ..base.errors import DatabaseUnavailable
 from . import sql
 
@@ -209,6 +210,7 @@ async def schema_is_current(url: str, timeout_s: float = 30) -> None:
     """
     newest = sql.migrations()[-1][0]
     deadline = time.monotonic() + timeout_s
+    backoff = Backoff(0.25, 1)
     while True:
         try:
             async with await connect(url, application="livetally start") as connection:
@@ -221,7 +223,7 @@ async def schema_is_current(url: str, timeout_s: float = 30) -> None:
             if time.monotonic() > deadline:
                 raise
             log.warning("waiting for Postgres: %s", error)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(backoff.next_s())
             continue
         if at != newest:
             raise MigrationError(

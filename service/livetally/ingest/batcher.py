@@ -22,7 +22,7 @@ from ..base.errors import (
     ShuttingDown,
     UnstorableEvent,
 )
-from ..ops.health import Health, wait
+from ..ops.health import Heartbeat, wait
 from ..ops.metrics import Metrics
 from ..web.auth import Key
 from ..web.rate_limits import Limits
@@ -69,7 +69,6 @@ class Batcher:
         store: Store,
         on_commit: Callable[[Committed], None],
         metrics: Metrics,
-        health: Health,
         *,
         batch_max_events: int,
         queue_max_events: int,
@@ -79,7 +78,6 @@ class Batcher:
         self._store = store
         self._on_commit = on_commit
         self._metrics = metrics
-        self._health = health
         self._limits = limits
         self._tracing = tracing
         self._batch_max_events = batch_max_events
@@ -119,10 +117,10 @@ class Batcher:
         self._wake.set()
         return await waiting.answer
 
-    async def run(self) -> None:
+    async def run(self, heart: Heartbeat) -> None:
         """The loop; ends by `close`, when everything that was taken has been answered."""
         while True:
-            self._health.beat("batcher")
+            heart.beat()
             if not self._queue:
                 if self._closing:
                     return

@@ -1,6 +1,7 @@
 """What is watched, pushed as it changes.
 
-publisher      after the commit: what changed, one Redis message a project
+announcer      after a commit: it is shown here, and told to the others
+publisher      what changed, one Redis message a project
 listener       the other end: what other processes committed
 hub            keeps what is watched here equal to Postgres
 topics/        what can be watched

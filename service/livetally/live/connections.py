@@ -22,7 +22,7 @@ from ..base.errors import (
     UnknownKey,
     WrongRole,
 )
-from ..ops.health import Health
+from ..ops.health import Health, Heartbeat
 from ..ops.metrics import Metrics
 from ..web.auth import Auth, Key
 from ..web.keys import Role
@@ -179,10 +179,10 @@ class Connections:
 
     # Time
 
-    async def run_clock(self) -> None:
+    async def run_clock(self, heart: Heartbeat) -> None:
         """The loop for pings, silence, forgotten authentication and revoked keys."""
         while True:
-            self._health.beat("connections")
+            heart.beat()
             await asyncio.sleep(RECHECK_S)
             now = asyncio.get_running_loop().time()
             for connection in list(self._open):

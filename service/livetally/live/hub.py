@@ -15,7 +15,7 @@ import msgspec
 
 from ..base.errors import DatabaseUnavailable
 from ..db.database import Database
-from ..ops.health import Health, wait
+from ..ops.health import Health, Heartbeat, wait
 from ..ops.metrics import Metrics
 from ..schema.changes import Change, ItemsChanged
 from .frames import message
@@ -192,11 +192,10 @@ class Hub:
         """Compare with Postgres now: something may have been missed."""
         self._resync_now.set()
 
-    async def run_resync(self) -> None:
+    async def run_resync(self, heart: Heartbeat) -> None:
         """The loop that notices what messages did not tell; ends when cancelled."""
         while True:
-            self._health.beat("resync")
-            await wait(self._resync_now, self._resync_interval_s)
+            await heart.rest(self._resync_interval_s, until=self._resync_now)
             self._resync_now.clear()
             try:
                 await self._resync()
@@ -265,10 +264,10 @@ class Hub:
             self._frames.append((topic, changed))
             self._flush_now.set()  # even if nobody could take it
 
-    async def run_flush(self) -> None:
+    async def run_flush(self, heart: Heartbeat) -> None:
         """The loop that writes; ends when cancelled."""
         while True:
-            self._health.beat("flush")
+            heart.beat()
             await wait(self._flush_now, 1)
             await asyncio.sleep(0)  # the other topics that are due at this tick
             self._flush_now.clear()

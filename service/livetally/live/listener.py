@@ -8,7 +8,8 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from ..ops.health import Health
+from ..base.backoff import Backoff
+from ..ops.health import Health, Heartbeat
 from ..schema.changes import Change, ItemsChanged
 from .hub import Hub
 from .publisher import channel
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 _IDLE_CHANNEL = "livetally"
 #: All projects, for who watches `admin`. Redis's rights are by this very pattern.
 _EVERYTHING = "livetally*"
-_RECONNECT_S = 0.25
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 1.0
 #: A project may be quiet for hours: only pings tell whether the connection still carries anything.
 _PING_S = 1.0
 _SILENCE_S = 5.0
@@ -35,39 +36,43 @@ class Listener:
 
     def __init__(
         self,
-        redis: Redis,
+        redis: Redis,  # its own: a connection that listens can do nothing else
         origin: str,
         hub: Hub,
         health: Health,
     ) -> None:
+        self._redis = redis
         self._pubsub = redis.pubsub(ignore_subscribe_messages=True)
         self._origin = origin
         self._hub = hub
         self._health = health
 
-    async def run(self) -> None:
+    async def run(self, heart: Heartbeat) -> None:
         """The loop; ends when cancelled. Redis coming and going is its everyday business."""
+        backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         try:
             while True:
-                self._health.beat("listener")
+                heart.beat()
                 try:
-                    await self._listen()
+                    await self._listen(heart, backoff)
                 except (RedisError, OSError, TimeoutError) as error:
                     self._health.trouble("listener", f"Redis can't be heard: {error}")
                     await self._pubsub.aclose()  # type: ignore[no-untyped-call]
-                    await asyncio.sleep(_RECONNECT_S)
+                    await asyncio.sleep(backoff.next_s())
         finally:
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+            await self._redis.aclose()
 
-    async def _listen(self) -> None:
+    async def _listen(self, heart: Heartbeat, backoff: Backoff) -> None:
         await self._pubsub.subscribe(_IDLE_CHANNEL)
         subscribed: set[int] = set()
         await self._follow(subscribed)
         self._health.trouble("listener", None)
+        backoff.reset()
         self._hub.resync()
         heard_at = pinged_at = time.monotonic()
         while True:
-            self._health.beat("listener")
+            heart.beat()
             message = await self._pubsub.get_message(timeout=_FOLLOW_S)
             now = time.monotonic()
             if message is not None:

@@ -6,7 +6,6 @@ than commits come, messages are dropped and counted, and nobody waits.
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -16,8 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from ..ingest.store import Committed
-from ..ops.health import Health, wait
+from ..ops.health import Health, Heartbeat, wait
 from ..ops.metrics import Metrics
 from ..schema.changes import Change, ItemsChanged
 
@@ -39,18 +37,6 @@ def connect_redis(url: str) -> Redis:
 
 
 _encoder = msgspec.json.Encoder()
-
-
-def changes(committed: Committed, origin: str, trace: str | None = None) -> list[Change]:
-    """What a commit has to tell, by project; `trace` is its traceparent."""
-    now = time.time()
-    by_project = {
-        project: Change(origin, project, committed.slot, first, last, now, {}, trace)
-        for project, first, last in committed.positions
-    }
-    for project, type_, subject, n in committed.totals:
-        by_project[project].totals.setdefault(type_, {})[subject] = n
-    return list(by_project.values())
 
 
 def channel(project: int) -> str:
@@ -84,10 +70,10 @@ class Publisher:
         self._queue.append(change)
         self._wake.set()
 
-    async def run(self) -> None:
+    async def run(self, heart: Heartbeat) -> None:
         """The loop; ends when cancelled."""
         while True:
-            self._health.beat("publisher")
+            heart.beat()
             if not self._queue:
                 await wait(self._wake, 1)
                 self._wake.clear()

@@ -6,14 +6,13 @@ CloudWatch reads the metrics out of it. Their average over a minute is that of a
 long it lives). Source: AWS, "Embedded metric format specification".
 """
 
-import asyncio
 import sys
 import time
 
 import msgspec
 from prometheus_client import Counter, Gauge, Histogram
 
-from .health import Health
+from .health import Heartbeat
 from .metrics import Metrics
 
 #: Several lines in a metric's minute; and a heartbeat that is not taken for a stuck loop's.
@@ -33,18 +32,16 @@ UNITS = {
 class Emf:
     """Says every few seconds what happened since it last did."""
 
-    def __init__(self, metrics: Metrics, health: Health, namespace: str) -> None:
+    def __init__(self, metrics: Metrics, namespace: str) -> None:
         self._metrics = metrics
-        self._health = health
         self._namespace = namespace
         self._before: dict[tuple[str, str], float] = {}
 
-    async def run(self) -> None:
+    async def run(self, heart: Heartbeat) -> None:
         while True:
-            self._health.beat("emf")
             sys.stdout.write(f"{self.line(time.time())}\n")
             sys.stdout.flush()
-            await asyncio.sleep(INTERVAL_S)
+            await heart.rest(INTERVAL_S)
 
     def line(self, now: float) -> str:
         """The metrics as one line of JSON. A mean of nothing is left out."""

@@ -3,11 +3,17 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import msgspec
 
 #: Each loop turns at least once a second or so; one that hasn't for this long is stuck.
 SILENCE_S = 15.0
+#: How often a loop beats that rests, or does something long.
+BEAT_S = 1.0
+
+T = TypeVar("T")
 
 
 class Report(msgspec.Struct):
@@ -51,6 +57,40 @@ class Health:
         if fatal:
             return Report("unavailable", fatal + list(self._troubles.values()))
         return Report("degraded" if self._troubles else "ready", list(self._troubles.values()))
+
+
+class Heartbeat:
+    """A loop's: `ops.tasks.start` gives each loop its own."""
+
+    def __init__(self, health: Health, loop: str) -> None:
+        self._health = health
+        self._loop = loop
+        self.beat()  # one that never turns at all is stuck, too
+
+    def beat(self) -> None:
+        """The loop is still turning."""
+        self._health.beat(self._loop)
+
+    async def rest(self, time_s: float, until: asyncio.Event | None = None) -> None:
+        """Do nothing for so long, or until the event; the loop is alive meanwhile."""
+        until = until or asyncio.Event()
+        end = time.monotonic() + time_s
+        while not until.is_set() and (left := end - time.monotonic()) > 0:
+            await wait(until, min(left, BEAT_S))
+            self.beat()
+
+    async def during(self, work: Coroutine[Any, Any, T], limit_s: float) -> T:
+        """What `work` returns; the loop is alive meanwhile, unless it takes longer than this."""
+        task = asyncio.create_task(work)
+        deadline = time.monotonic() + limit_s
+        try:
+            while not task.done():
+                if time.monotonic() < deadline:
+                    self.beat()
+                await asyncio.wait({task}, timeout=BEAT_S)
+        finally:
+            task.cancel()
+        return task.result()
 
 
 async def wait(event: asyncio.Event, timeout_s: float) -> None:

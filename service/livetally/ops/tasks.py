@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from aiohttp import web
+
+from .health import Health, Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -13,15 +15,23 @@ log = logging.getLogger(__name__)
 FAILED: web.AppKey[asyncio.Event] = web.AppKey("FAILED", asyncio.Event)
 
 
-def start(app: web.Application, name: str, loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run a background loop. One that dies takes the process with it: half a service is a lie."""
+def start(
+    app: web.Application,
+    health: Health,
+    name: str,
+    run: Callable[[Heartbeat], Coroutine[Any, Any, None]],
+) -> asyncio.Task[None]:
+    """Run a background loop, which `health` watches by the heartbeat that `run` is given.
+
+    One that dies takes the process with it: half a service is a lie.
+    """
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
             log.critical("the %s loop died", name, exc_info=error)
             app[FAILED].set()
 
-    task = asyncio.create_task(loop, name=name)
+    task = asyncio.create_task(run(Heartbeat(health, name)), name=name)
     task.add_done_callback(ended)
     return task
 

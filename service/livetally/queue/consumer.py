@@ -14,6 +14,7 @@ import logging
 import time
 from typing import Any
 
+from ..base.backoff import Backoff
 from ..base.errors import (
     DatabaseUnavailable,
     LivetallyError,
@@ -21,7 +22,7 @@ from ..base.errors import (
     QueueUnavailable,
     ShuttingDown,
 )
-from ..ops.health import Health, wait
+from ..ops.health import Health, Heartbeat, wait
 from ..ops.metrics import Metrics
 from ..ops.tasks import end
 from .contents import Contents, PartlyRefused
@@ -37,7 +38,7 @@ IN_HAND = 50
 #: When asked to stop, what is in hand may take so long; then it is given back.
 FINISH_S = 10
 #: Between two attempts to reach the queue.
-_PAUSES_S = (0.2, 0.5, 1, 2, 5)
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 _TRIM_INTERVAL_S = 60.0
 
 
@@ -69,7 +70,7 @@ class Queue:
         self._closing.set()
         self._intake.flowing.set()
 
-    async def run(self) -> None:
+    async def run(self, heart: Heartbeat) -> None:
         """The loop: receive, while others delete what is done and keep the rest invisible."""
         async with self._sqs:
             others = [
@@ -78,15 +79,15 @@ class Queue:
                 asyncio.create_task(self._trim(), name="trim"),
             ]
             try:
-                await self._receive(others)
+                await self._receive(others, heart)
                 await self._finish()
             finally:
                 await end([*others, *self._in_hand])
 
-    async def _receive(self, others: "list[asyncio.Task[None]]") -> None:
-        failures = 0
+    async def _receive(self, others: "list[asyncio.Task[None]]", heart: Heartbeat) -> None:
+        backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         while not self._closing.is_set():
-            self._health.beat("queue")
+            heart.beat()
             for task in others:
                 if task.done():
                     task.result()  # it has died, and so do we
@@ -98,12 +99,11 @@ class Queue:
                 messages = await self._sqs.receive(IN_HAND - len(self._in_hand))
             except QueueUnavailable as error:
                 self._health.trouble("queue", error.message)
-                await wait(self._closing, _PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
-                failures += 1
+                await heart.rest(backoff.next_s(), until=self._closing)
                 continue
-            if failures:
+            if backoff.failures:
                 log.info("the queue is there again")
-            failures = 0
+            backoff.reset()
             self._health.trouble("queue", self._sqs.warning)
             if self._closing.is_set():
                 await self._sqs.let_go([received(each) for each in messages], 0)

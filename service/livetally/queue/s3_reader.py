@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from ..base.aws import FAILURES, Fault, fault
+from ..base.backoff import Backoff
 from ..base.errors import BadMessage, LivetallyError, ObjectChanged, ObjectForbidden, ObjectMissing
 from ..base.lines import STEP_BYTES
 from ..ops.metrics import Metrics
@@ -14,7 +15,7 @@ from .message import Ref
 log = logging.getLogger(__name__)
 
 #: Between two attempts to read on.
-_PAUSES_S = (0.2, 1, 5, 10)
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 10.0
 
 
 def _refusal(found: Fault) -> LivetallyError | None:
@@ -36,14 +37,15 @@ async def read(s3: Any, ref: Ref, metrics: Metrics) -> AsyncGenerator[bytes, Non
 
     Raises ObjectMissing, ObjectChanged, ObjectForbidden or BadMessage.
     """
-    at, failures, whole = 0, 0, False
+    at, whole = 0, False
+    backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
     while not whole:
         try:
             answer = await s3.get_object(**_asked(ref, at))
             async with answer["Body"] as body:
                 while chunk := await body.read(STEP_BYTES):
                     at += len(chunk)
-                    failures = 0
+                    backoff.reset()
                     metrics.object_bytes.inc(len(chunk))
                     yield chunk
             whole = True
@@ -55,12 +57,11 @@ async def read(s3: Any, ref: Ref, metrics: Metrics) -> AsyncGenerator[bytes, Non
             if (refused := _refusal(found)) is not None:
                 raise refused from None
             log.log(
-                logging.WARNING if failures == 0 else logging.DEBUG,
+                logging.WARNING if backoff.failures == 0 else logging.DEBUG,
                 "%s can't be read, from byte %d (%s): %s",
                 *(ref, at, found.cause, found.message),
             )
-            await asyncio.sleep(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
-            failures += 1
+            await asyncio.sleep(backoff.next_s())
 
 
 def _asked(ref: Ref, at: int) -> dict[str, str]:

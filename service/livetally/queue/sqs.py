@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -9,6 +10,7 @@ from typing import Any, Self
 
 from ..base import aws
 from ..base.aws import FAILURES, client, fault
+from ..base.backoff import pause_s
 from ..base.errors import QueueUnavailable
 from ..ops.metrics import Metrics
 from .message import ASKED, Message
@@ -23,10 +25,11 @@ _LONGEST_DELAY_S = 900
 
 
 def delay_s(receives: int, *, patient: bool = False) -> int:
-    """How long a refused message stays hidden: 0, 1, 3, 7… s, or half a minute, 1, 2…"""
-    doubled = 1 << min(receives - 1, 10)
-    delay = 30 * doubled if patient else doubled - 1
-    return min(delay, _LONGEST_DELAY_S)
+    """How long a rejected message stays hidden: not at all, then about 1, 2, 4… s; or half a
+    minute, 1, 2…"""
+    if patient:
+        return math.ceil(pause_s(receives, 30, _LONGEST_DELAY_S))
+    return 0 if receives <= 1 else math.ceil(pause_s(receives - 1, 1, _LONGEST_DELAY_S))
 
 
 class Sqs:
@@ -144,6 +147,6 @@ class Sqs:
             if not failed or attempt == 3:
                 break
             entries = failed
-            await asyncio.sleep(0.2 * attempt)
+            await asyncio.sleep(pause_s(attempt, 0.2, 1))
         if failed:
             log.warning("%s: %d messages failed; they may come again", call, len(failed))

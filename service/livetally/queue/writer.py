@@ -7,19 +7,19 @@ messages are received.
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import msgspec
 
+from ..base.backoff import Backoff
 from ..base.errors import DatabaseUnavailable, MissingKey, Overloaded, UnstorableEvent, WrongRole
 from ..db.database import Database
 from ..ingest.batcher import Batcher, Result
 from ..ingest.events import Parsed, Rejection
+from ..live.announcer import Announcer
 from ..ops.health import Health
 from ..ops.metrics import Metrics
-from ..schema.changes import ItemsChanged
 from ..web.auth import Auth
 from ..web.keys import Role
 from .message import SECRET, Message
@@ -67,21 +67,20 @@ class Intake:
     def __init__(
         self,
         database: Database,
+        auth: Auth,
         batcher: Batcher,
         metrics: Metrics,
         health: Health,
-        announce: Callable[[ItemsChanged], None],
+        announcer: Announcer,
         *,
-        origin: str,
         project: str,
     ) -> None:
         self._database = database
-        self._auth = Auth(database)
+        self._auth = auth
         self._batcher = batcher
         self._metrics = metrics
         self._health = health
-        self._announce = announce
-        self._origin = origin
+        self._announcer = announcer
         self._project_name = project
         self._project: int | None = None
         self.flowing = asyncio.Event()
@@ -89,15 +88,14 @@ class Intake:
 
     async def insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """What `attempt` returns, however long Postgres is away. Raises its other errors."""
-        pause = _FIRST_PAUSE_S
+        backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         while True:
             try:
                 result = await attempt()
             except (DatabaseUnavailable, Overloaded) as error:
                 self.flowing.clear()
                 self._health.trouble("intake", f"messages wait: {error.message}")
-                await asyncio.sleep(pause * random.uniform(0.5, 1))
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
+                await asyncio.sleep(backoff.next_s())
             else:
                 if not self.flowing.is_set():
                     self._health.trouble("intake", None)
@@ -198,5 +196,5 @@ class Intake:
                 taken -= 1
             elif answer.items:
                 versions = [(str(each["id"]), int(each["version"])) for each in answer.items]
-                self._announce(ItemsChanged(self._origin, project, key, versions))
+                self._announcer.items_changed(project, key, versions)
         return taken

@@ -1,6 +1,10 @@
 """`livetally serve`: all wiring, and the life of a process.
 
-app      what each part is given, what starts first and stops last
-process  listen, serve, stop in order; and several that share a port
-ecs      hears early that a task is to stop
+app       the application, put together of these:
+services  its parts, and what each is given
+routes    every route and its handler
+loops     what runs while it lives
+drain     how it ends
+process   listen, serve, stop in order; and several that share a port
+ecs       hears early that a task is to stop
 """

@@ -15,12 +15,14 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 
 import uvloop
 from aiohttp import web
 from prometheus_client import multiprocess
 
+from ..base.backoff import Backoff
 from ..base.config import Config
 from ..ops.tasks import FAILED
 from . import ecs
@@ -39,8 +41,10 @@ KEEPALIVE_S = 125.0
 ANSWER_TIMEOUT_S = 5.0
 #: A supervisor gives its workers this long before it kills them.
 STOP_TIMEOUT_S = 30.0
-#: Between a worker's death and the next one's start.
-RESTART_S = 0.5
+#: Between a worker's death and the next one's start, if that one dies young, too.
+RESTART_S, LONGEST_RESTART_S = 0.5, 10.0
+#: One that has lived so long didn't die of how it was started.
+YOUNG_S = 60.0
 #: How a worker ends that was told to stop before it had started.
 _TOLD_TO_STOP = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, 130}
 
@@ -169,7 +173,9 @@ async def _supervise(sock: socket.socket, count: int) -> int:
 
 async def _keep_running(sock: socket.socket, stop: asyncio.Event) -> int:
     stopping = asyncio.create_task(stop.wait())
+    backoff = Backoff(RESTART_S, LONGEST_RESTART_S)
     while True:
+        started_at = time.monotonic()
         worker = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "livetally", "serve", "--fd", str(sock.fileno())),
             stdin=asyncio.subprocess.PIPE,  # it ends when we do, even by kill -9
@@ -189,8 +195,10 @@ async def _keep_running(sock: socket.socket, stop: asyncio.Event) -> int:
         if stop.is_set():
             return 0 if status in _TOLD_TO_STOP else status
         log.error("worker %d ended with status %d; starting another", worker.pid, status)
+        if time.monotonic() - started_at > YOUNG_S:
+            backoff.reset()
         with contextlib.suppress(TimeoutError):  # not in a tight loop
-            await asyncio.wait_for(asyncio.shield(stopping), RESTART_S)
+            await asyncio.wait_for(asyncio.shield(stopping), backoff.next_s())
         if stop.is_set():
             return status
 

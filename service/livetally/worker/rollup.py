@@ -9,10 +9,11 @@ import logging
 
 import msgspec
 
+from ..base.backoff import Backoff
 from ..base.config import Config
 from ..base.errors import DatabaseUnavailable
 from ..db.database import Database
-from ..ops.health import Health, wait
+from ..ops.health import Health, Heartbeat
 from ..ops.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -50,21 +51,23 @@ class RollUp:
         """Begin no further step."""
         self._closing.set()
 
-    async def run(self) -> None:
+    async def run(self, heart: Heartbeat) -> None:
         """Until closed: all there is to do, and again a minute later."""
+        backoff = Backoff(_RETRY_S, _INTERVAL_S)
         while not self._closing.is_set():
             try:
-                while not self._closing.is_set() and await self.roll_up():
-                    pass
-                while not self._closing.is_set() and await self.retire_day():
-                    pass
+                for step in (self.roll_up, self.retire_day):
+                    while not self._closing.is_set() and await heart.during(step(), _TIMEOUT_S):
+                        pass
             except DatabaseUnavailable:
-                log.warning("rolling up failed; trying again in %d s", _RETRY_S)
+                pause_s = backoff.next_s()
+                log.warning("rolling up failed; trying again in %.1f s", pause_s)
                 self._health.trouble("rollup", "old minutes and days could not be rolled up")
-                await wait(self._closing, _RETRY_S)
+                await heart.rest(pause_s, until=self._closing)
             else:
+                backoff.reset()
                 self._health.trouble("rollup", None)
-                await wait(self._closing, _INTERVAL_S)
+                await heart.rest(_INTERVAL_S, until=self._closing)
 
     async def roll_up(self) -> bool:
         """Move an hour or a day of counts; whether there was one."""

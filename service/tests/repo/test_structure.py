@@ -16,8 +16,8 @@ PACKAGE = Path(livetally.__file__).parent
 MAY_IMPORT = {
     "cli": "archive base client db dev ops queue schema server web worker",
     "dev": "base db ops queue server site web",
-    "server": "api base compat db ingest live ops queue schema site web",
-    "worker": "api archive base db ingest live ops queue schema web",
+    "worker": "api archive base db ops queue server web",
+    "server": "api base compat db ingest live ops queue site web",
     "site": "base live schema web",
     "compat": "api base db ingest live ops schema web",
     "archive": "base db ops",

@@ -37,7 +37,7 @@ from ...base.errors import (
 from ...live.connections import Connections
 from ...live.frames import message, websocket_text
 from ...live.topics.totals import TotalsKey
-from ...ops.health import Health
+from ...ops.health import Heartbeat
 from ...schema.compat import RailsVersion
 from ...schema.http import KeyQuery
 from ...web.auth import Auth, key_of
@@ -66,12 +66,9 @@ _command = msgspec.json.Decoder(_Command)
 class Cable:
     """Serves ActionCable's clients."""
 
-    def __init__(
-        self, auth: Auth, connections: Connections, health: Health, viewer_buffer_bytes: int
-    ) -> None:
+    def __init__(self, auth: Auth, connections: Connections, viewer_buffer_bytes: int) -> None:
         self._auth = auth
         self._connections = connections
-        self._health = health
         self._viewer_buffer_bytes = viewer_buffer_bytes
         self._sockets: set[CableSocket] = set()
 
@@ -101,11 +98,10 @@ class Cable:
             self._sockets.discard(socket)
             self._connections.part(socket)
 
-    async def run_pings(self) -> None:
+    async def run_pings(self, heart: Heartbeat) -> None:
         """The loop that pings: one timer and one frame for all."""
         while True:
-            self._health.beat("cable")
-            await asyncio.sleep(PING_S)
+            await heart.rest(PING_S)
             ping = websocket_text(message({"type": "ping", "message": int(time.time())}))
             for count, socket in enumerate(list(self._sockets), 1):
                 if not socket.viewer.clogged:

@@ -1,0 +1,129 @@
+"""The parts of a process, and what each is given. What serves and what works share them."""
+
+import dataclasses
+import secrets
+from typing import TYPE_CHECKING
+
+from redis.asyncio import Redis
+
+from ..base.config import Config
+from ..db.database import Database
+from ..ingest.batcher import Batcher
+from ..ingest.store import Store
+from ..live.announcer import Announcer
+from ..live.connections import Connections
+from ..live.hub import Hub
+from ..live.publisher import Publisher, connect_redis
+from ..ops.health import Health
+from ..ops.metrics import Metrics
+from ..web.auth import Auth
+from ..web.rate_limits import Limits
+
+if TYPE_CHECKING:  # at run time only where there are traces
+    from ..ops.tracing import Tracing
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Services:
+    """Made, not yet started: `loops` has what runs, `drain` how it ends."""
+
+    config: Config
+    metrics: Metrics
+    health: Health
+    tracing: "Tracing | None"
+    database: Database
+    redis: Redis
+    auth: Auth
+    limits: Limits
+    publisher: Publisher
+    hub: Hub
+    announcer: Announcer
+    batcher: Batcher
+    connections: Connections
+
+
+def make_services(config: Config, store: Store | None = None) -> Services:
+    """In the order of the journey. `store` replaces the one that writes to Postgres: the benchmark
+    measures what storing costs."""
+    metrics, health = Metrics(), Health()
+    origin = secrets.token_hex(8)
+    tracing = _tracing(config, origin)
+    database = Database(config.database_url, config.pool_size)
+    redis = connect_redis(config.redis_url)
+    auth = Auth(database)
+    limits = Limits(redis, metrics, address_rate=config.address_rate)
+    publisher = Publisher(redis, metrics, health, tracing.published if tracing else None)
+    hub = _hub(config, database, metrics, health, tracing)
+    announcer = Announcer(origin, hub, publisher, tracing)
+    return Services(
+        config=config,
+        metrics=metrics,
+        health=health,
+        tracing=tracing,
+        database=database,
+        redis=redis,
+        auth=auth,
+        limits=limits,
+        publisher=publisher,
+        hub=hub,
+        announcer=announcer,
+        batcher=_batcher(config, store, announcer, metrics, limits, tracing),
+        connections=_connections(config, auth, hub, metrics, health),
+    )
+
+
+def _tracing(config: Config, origin: str) -> "Tracing | None":
+    if not config.otlp_endpoint:
+        return None
+    from ..ops.tracing import Tracing  # 60 modules that nobody else pays for
+
+    return Tracing(config.otlp_endpoint, origin)
+
+
+def _hub(
+    config: Config,
+    database: Database,
+    metrics: Metrics,
+    health: Health,
+    tracing: "Tracing | None",
+) -> Hub:
+    return Hub(
+        database,
+        metrics,
+        health,
+        frame_interval_s=config.frame_interval_ms / 1000,
+        resync_interval_s=config.resync_interval_ms / 1000,
+        tracing=tracing,
+    )
+
+
+def _batcher(
+    config: Config,
+    store: Store | None,
+    announcer: Announcer,
+    metrics: Metrics,
+    limits: Limits,
+    tracing: "Tracing | None",
+) -> Batcher:
+    return Batcher(
+        store or Store(config.database_url, config.commit_timeout_ms / 1000),
+        announcer.committed,
+        metrics,
+        batch_max_events=config.batch_max_events,
+        queue_max_events=config.queue_max_events,
+        limits=limits,
+        tracing=tracing,
+    )
+
+
+def _connections(
+    config: Config, auth: Auth, hub: Hub, metrics: Metrics, health: Health
+) -> Connections:
+    return Connections(
+        auth,
+        hub,
+        metrics,
+        health,
+        ping_interval_s=config.ping_interval_s,
+        max_connections=config.max_connections,
+    )
