@@ -36,7 +36,7 @@ from ..live.announcer import Announcer
 from ..schema.http import Item as Stored
 from ..schema.http import ItemPage, KeyQuery, RemovedItem, StoredItem, StoredItems
 from ..schema.items import Item, ItemId, ItemKey, ItemVersion
-from ..web.auth import Auth, Key, key_of
+from ..web.auth import Auth, Key
 from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
@@ -214,8 +214,7 @@ class Items:
 
     async def _enter(self, request: web.Request, role: Role) -> tuple[Key, _Place]:
         """Who asks, and for what. Raises what `Auth.find` and `Key.require` do, or BadRequest."""
-        key = await self._auth.find(key_of(request))
-        key.require(role, request.headers.get("Origin"))
+        key = await self._auth.admit(request, role)
         try:
             return key, msgspec.convert(dict(request.match_info), _Place)
         except msgspec.ValidationError:

@@ -22,7 +22,7 @@ from ..base.errors import BadRequest, Unprocessable
 from ..db.database import Database
 from ..ingest.events import Moment, Subject
 from ..schema.http import Pages as Views
-from ..web.auth import Auth, key_of
+from ..web.auth import Auth
 from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
@@ -67,8 +67,7 @@ class PageViews:
 
         `from` is rounded down and `to` up to whole minutes: no count is a part of one.
         """
-        key = await self._auth.find(key_of(request))
-        key.require(Role.READ, request.headers.get("Origin"))
+        key = await self._auth.admit(request, Role.READ)
         query = query_of(request, Query)
         if query.page is not None and query.article is not None:
             raise BadRequest("Ask for a `page` or for an `article`.")

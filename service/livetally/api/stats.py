@@ -14,8 +14,8 @@ from ..base.config import MAX_SUBJECTS
 from ..base.errors import BadRequest, Unprocessable
 from ..db.database import Database
 from ..ingest.events import Moment, Name, Subject
-from ..schema.http import Types
-from ..web.auth import Auth, Key, key_of
+from ..schema.http import Series, SubjectTotal, Totals, Types
+from ..web.auth import Auth
 from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
@@ -78,9 +78,22 @@ class Stats:
         self._auth = auth
         self._database = database
 
+    @operation(
+        "A type's totals, a subject's, a period's, or counts over time",
+        tag="Counts",
+        key="read",
+        query=Query,
+        responses={200: (Totals, SubjectTotal, Series)},
+        errors=(BadRequest, Unprocessable),
+    )
     async def get_stats(self, request: web.Request) -> web.Response:
-        """A type's totals (the `top` largest), one subject's total, or a series of either."""
-        key = await self._reader(request)
+        """The `top` largest subjects of a type, one `subject`'s total, or with `bucket` a series.
+
+        `from` and `to` bound the time, rounded out to whole minutes or buckets; `compare=before`
+        adds what there was just before it, as long. Beside a period's counts stands what there was
+        `ever` at that moment: what a live total has beyond it came later.
+        """
+        key = await self._auth.admit(request, Role.READ)
         query = query_of(request, Query)
         if query.wants_period:
             return json_response(await self._period(key.project, query))
@@ -109,17 +122,12 @@ class Stats:
     )
     async def get_types(self, request: web.Request) -> web.Response:
         """The project's types by name, each with its grand total, page by page."""
-        key = await self._reader(request)
+        key = await self._auth.admit(request, Role.READ)
         query = query_of(request, TypesQuery)
         found = await self._database.rows("types", key.project, query.after or "", query.limit + 1)
         types = found[: query.limit]
         after = types[-1]["type"] if len(found) > len(types) else None
         return json_response({"types": types, "next": after})
-
-    async def _reader(self, request: web.Request) -> Key:
-        key = await self._auth.find(key_of(request))
-        key.require(Role.READ, request.headers.get("Origin"))
-        return key
 
     async def _period(self, project: int, query: Query) -> dict[str, Any]:
         """The largest subjects of whole minutes; to compare, also their counts just before."""

@@ -10,7 +10,7 @@ from ..base.errors import NotFound
 from ..db.database import Database
 from ..live.hub import Hub
 from ..schema.http import Verified
-from ..web.auth import Auth, key_in
+from ..web.auth import Auth
 from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
@@ -49,8 +49,7 @@ class Verify:
         `hub` compares what viewers of this process were told; what a message still on its way
         would change is no difference.
         """
-        key = await self._auth.find(key_in(request.headers))
-        key.require(Role.ADMIN, request.headers.get("Origin"))
+        key = await self._auth.admit(request, Role.ADMIN)
         project, name = key.project, key.project_name
         if "project" in request.query:
             name = request.query["project"]

@@ -1,6 +1,8 @@
 """The compatibility APIs: other systems' wire formats, each a thin translation onto the core.
 
-paths       whose request it is
+routes      all of them, and what they put in front of the native routes
+claims      where one path means two things: whose request it is
+rejections  what is wrong, in the shape that each one's clients look for
 actions     an action on a color, as a native event
 websocket   what their websockets have in common
 dispatch    /ws: whose client is it, by a name or the first message?

@@ -1,4 +1,4 @@
-"""An action on a colour, in the ways that two older systems send it, as a native event.
+"""An action on a color, in the ways that two older systems send it, as a native event.
 
 {"action":"hover","color":"red",…}                              format 1; the rest: properties
 {"action_color":{"action_name":"hover","color_name":"red"}}     format 2; or as a form:
@@ -14,6 +14,8 @@ from msgspec import Raw
 
 from ..base.errors import BadRequest
 
+#: How pages send forms.
+FORM = "application/x-www-form-urlencoded"
 #: More fields than any page's form has.
 MAX_FIELDS = 1_000
 
@@ -27,7 +29,7 @@ class Shape(Enum):
     """Whose event, request or answer it is."""
 
     NATIVE = 0
-    COLOUR = 1  # format 1
+    COLOR = 1  # format 1
     RAILS = 2  # format 2
 
 
@@ -47,7 +49,7 @@ def fields_of(text: bytes) -> dict[str, Raw]:
 def shape_of(fields: dict[str, Raw]) -> Shape:
     if "action_color" in fields or "action_name" in fields:
         return Shape.RAILS
-    return Shape.COLOUR if "action" in fields and "color" in fields else Shape.NATIVE
+    return Shape.COLOR if "action" in fields and "color" in fields else Shape.NATIVE
 
 
 def as_native(text: bytes) -> bytes:
@@ -59,7 +61,7 @@ def as_native(text: bytes) -> bytes:
         return text
     fields = fields_of(text)
     match shape_of(fields):
-        case Shape.COLOUR:
+        case Shape.COLOR:
             return _event(fields, "action", "color")
         case Shape.RAILS:
             return from_rails(fields)
@@ -74,12 +76,12 @@ def from_rails(fields: dict[str, Raw]) -> bytes:
     return _event(inner, "action_name", "color_name")
 
 
-def _event(fields: dict[str, Raw], action: str, colour: str) -> bytes:
+def _event(fields: dict[str, Raw], action: str, color: str) -> bytes:
     event: dict[str, Any] = {}
     if action in fields:
         event["type"] = fields.pop(action)
-    if colour in fields:
-        event["subject"] = fields.pop(colour)
+    if color in fields:
+        event["subject"] = fields.pop(color)
     if fields:
         event["properties"] = fields
     return _encoder.encode(event)
@@ -113,5 +115,5 @@ def in_their_words(message: str, shape: Shape) -> str:
     """What is wrong with an event, with its fields named as the sender named them."""
     if shape is Shape.NATIVE:
         return message
-    action, colour = ("action", "color") if shape is Shape.COLOUR else ("action_name", "color_name")
-    return message.replace("`type`", f"`{action}`").replace("`subject`", f"`{colour}`")
+    action, color = ("action", "color") if shape is Shape.COLOR else ("action_name", "color_name")
+    return message.replace("`type`", f"`{action}`").replace("`subject`", f"`{color}`")

@@ -30,7 +30,7 @@ from ..live.frames import websocket_text
 from ..schema.http import KeyQuery
 from ..web.auth import Auth, Key
 from ..web.operation_docs import operation
-from .colors.websocket import ColourSocket
+from .colors.websocket import ColorSocket
 from .items import ItemSocket
 from .page_views.views import Views
 from .websocket import Socket, accept, native, texts
@@ -47,14 +47,14 @@ class Dispatcher:
         connections: Connections,
         items: ItemSocket,
         views: Views,
-        colour: ColourSocket,
+        colors: ColorSocket,
         viewer_buffer_bytes: int,
     ) -> None:
         self._auth = auth
         self._connections = connections
         self._items = items
         self._views = views
-        self._colour = colour
+        self._colors = colors
         self._viewer_buffer_bytes = viewer_buffer_bytes
 
     @operation(
@@ -102,7 +102,7 @@ class Dispatcher:
         async for text in messages:
             first = {} if is_blog else _object(text)
             if "action" in first:
-                await self._colour.serve(socket, first, messages)
+                await self._colors.serve(socket, first, messages)
                 return
             is_blog = is_blog or "message" in first
             try:

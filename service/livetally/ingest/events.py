@@ -7,7 +7,7 @@ isn't JSON at all is refused whole; an event that is wrong is refused alone, by 
 import json
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -96,18 +96,14 @@ def parse(
     project: int,
     *,
     ndjson: bool = False,
-    translate: Callable[[bytes], bytes] | None = None,
 ) -> Parsed:
     """Check a body of one event, a JSON array of events, or NDJSON.
 
     Without `ndjson` (said by the content type) the content decides: lines are taken for events if
-    the first one is JSON by itself. `translate` makes an older system's event a native one. Raises
+    the first one is JSON by itself. Raises
     MalformedJson, TooManyEvents, or Unprocessable if there is no event at all.
     """
-    texts = split(body, ndjson)
-    if translate is not None and len(texts) <= MAX_EVENTS:
-        texts = [translate(bytes(text)) for text in texts]
-    return check(texts, project)
+    return check(split(body, ndjson), project)
 
 
 def check(texts: Sequence[Raw | bytes], project: int) -> Parsed:

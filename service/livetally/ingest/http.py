@@ -1,7 +1,7 @@
 """POST /v1/events: from an HTTP request to events on disk, and the answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Set
+from collections.abc import Set
 from typing import Literal
 
 import msgspec
@@ -20,9 +20,8 @@ from ..base.errors import (
     UnstorableEvent,
     UnsupportedMediaType,
 )
-from ..schema.compat import ColourAction, ColourStored, RailsAction
 from ..schema.http import Ack, Failure, NoneValid
-from ..web.auth import Auth, Key, key_of
+from ..web.auth import Auth
 from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import Text, operation
@@ -32,17 +31,9 @@ from .events import Sent, parse
 #: A megabyte takes this long at 100 kB/s; who sends slower holds a connection for nothing.
 BODY_TIMEOUT_S = 10
 
-#: How pages of an older system send events; see `protocols`.
-FORM = "application/x-www-form-urlencoded"
-
 _NDJSON = {"application/x-ndjson", "application/ndjson", "application/jsonl"}
 # text/plain is what navigator.sendBeacon sends; aiohttp says octet-stream when there is no header.
-_TYPES = {"application/json", "text/plain", "application/octet-stream"} | _NDJSON
-_TYPES_AND_FORM = _TYPES | {FORM}
-
-#: What may take a request over: given its key and body, it answers, or None if it isn't concerned.
-Older = Callable[[web.Request, Key, bytes], Awaitable[web.Response | None]]
-
+TYPES = {"application/json", "text/plain", "application/octet-stream"} | _NDJSON
 
 # What aiohttp undoes by itself, everywhere.
 _ENCODINGS = {"identity", "gzip", "deflate"}
@@ -58,10 +49,9 @@ class Query(msgspec.Struct):
 class Ingest:
     """The HTTP way in. The websocket's is `track`, in `live`."""
 
-    def __init__(self, auth: Auth, batcher: Batcher, older: Older) -> None:
+    def __init__(self, auth: Auth, batcher: Batcher) -> None:
         self._auth = auth
         self._batcher = batcher
-        self._older = older
 
     @operation(
         "Send events",
@@ -69,12 +59,11 @@ class Ingest:
         key="write",
         query=Query,
         body={
-            "application/json": (Sent, list[Sent], ColourAction, RailsAction),
+            "application/json": (Sent, list[Sent]),
             "application/x-ndjson": Text("application/x-ndjson"),
             "text/plain": Text("text/plain"),
-            FORM: Text(FORM),
         },
-        responses={200: (Ack, ColourStored), 204: None, 422: (NoneValid, Failure)},
+        responses={200: Ack, 422: (NoneValid, Failure)},
         errors=(
             *(MalformedJson, BadRequest, RequestTimeout, TooLarge, TooManyEvents),
             *(UnsupportedMediaType, Unprocessable, UnstorableEvent, Overloaded, ShuttingDown),
@@ -83,14 +72,8 @@ class Ingest:
     async def post_events(self, request: web.Request) -> web.Response:
         """200 with what became of each event; 422 if none of them is valid."""
         # sendBeacon can't set a header, so a write key may also stand in the query.
-        key = await self._auth.find(key_of(request))
-        key.require(Role.WRITE, request.headers.get("Origin"))
-        body = await read_body(request, _TYPES_AND_FORM)
-        older = await self._older(request, key, body)
-        if older is not None:
-            return older
-        if request.content_type == FORM:
-            raise UnsupportedMediaType
+        key = await self._auth.admit(request, Role.WRITE)
+        body = await read_body(request)
         parsed = parse(body, key.project, ndjson=is_ndjson(request))
         result = await self._batcher.take(parsed, key)
         return answer(result, request)
@@ -100,15 +83,12 @@ def is_ndjson(request: web.Request) -> bool:
     return request.content_type in _NDJSON
 
 
-async def read_body(request: web.Request, types: Set[str] = _TYPES) -> bytes:
-    """The whole body, checked for type and size.
+async def read_body(request: web.Request, types: Set[str] | None = TYPES) -> bytes:
+    """The whole body, checked for type (None: it may be any) and size.
 
     Raises UnsupportedMediaType, TooLarge, BadRequest, or RequestTimeout if it doesn't arrive.
     """
-    if request.content_type not in types or (request.charset or "utf-8").lower() not in (
-        "utf-8",
-        "us-ascii",
-    ):
+    if types is not None and not _is_one_of(request, types):
         raise UnsupportedMediaType
     if request.headers.get("Content-Encoding", "identity").lower() not in _ENCODINGS:
         raise UnsupportedMediaType("Content-Encoding must be gzip, deflate or identity.")
@@ -127,6 +107,11 @@ async def read_body(request: web.Request, types: Set[str] = _TYPES) -> bytes:
         ) from None
     except TimeoutError:
         raise RequestTimeout from None
+
+
+def _is_one_of(request: web.Request, types: Set[str]) -> bool:
+    charset = (request.charset or "utf-8").lower()
+    return request.content_type in types and charset in ("utf-8", "us-ascii")
 
 
 def answer(result: Result, request: web.Request) -> web.Response:

@@ -16,7 +16,7 @@ from aiohttp import web
 from msgspec import Raw
 
 from ..base.errors import BadRequest, ShuttingDown, TooManyConnections
-from ..web.auth import Auth, key_of
+from ..web.auth import Auth
 from ..web.keys import Role
 from ..web.middleware import HEADERS
 from ..web.operation_docs import Text, operation
@@ -93,8 +93,7 @@ class ServerSentEvents:
         """GET /v1/live/sse. What can be refused is refused before the stream begins."""
         self._connections.admit()
         origin = request.headers.get("Origin")
-        key = await self._auth.find(key_of(request))
-        key.require(Role.READ, origin)
+        key = await self._auth.admit(request, Role.READ)
         asked = parse(_topic(request))
         transport = request.transport
         if transport is None:

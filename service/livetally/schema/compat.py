@@ -15,14 +15,14 @@ class ActionQuery(KeyQuery):
     action_name: str | None = None
 
 
-class ColourAction(msgspec.Struct):
+class ColorAction(msgspec.Struct):
     """Format 1's event: an action on a colour. Further fields become properties."""
 
     action: str
     color: str
 
 
-class RailsColour(msgspec.Struct):
+class RailsColor(msgspec.Struct):
     color_name: str
     action_name: str | None = None
 
@@ -30,20 +30,20 @@ class RailsColour(msgspec.Struct):
 class RailsAction(msgspec.Struct):
     """Format 2's event."""
 
-    action_color: RailsColour
+    action_color: RailsColor
     action_name: str | None = None
 
 
-class ColourCount(msgspec.Struct):
+class ColorCount(msgspec.Struct):
     action: str
     color: str
     count: Count
 
 
-class ColourStats(msgspec.Struct):
+class ColorStats(msgspec.Struct):
     """Format 1's counts of an action, by colour."""
 
-    stats: list[ColourCount]
+    stats: list[ColorCount]
 
 
 class ProjectCounts(msgspec.Struct):
@@ -51,7 +51,7 @@ class ProjectCounts(msgspec.Struct):
 
     api_key: str
     action: str
-    counts: list[ColourCount]
+    counts: list[ColorCount]
 
 
 class AdminStats(msgspec.Struct):
@@ -60,7 +60,7 @@ class AdminStats(msgspec.Struct):
     stats: list[ProjectCounts]
 
 
-class ColourStored(msgspec.Struct):
+class ColorStored(msgspec.Struct):
     """Format 1's answer to an event."""
 
     message: str

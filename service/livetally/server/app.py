@@ -7,7 +7,7 @@ from aiohttp import web
 from ..api.processes import Processes
 from ..base.client_address import client_address, parse_networks
 from ..base.config import Config
-from ..compat.rails.cable import Cable
+from ..compat.routes import CompatApis
 from ..ingest.store import Store
 from ..site.examples import Login
 from ..web import middleware
@@ -27,11 +27,18 @@ def create_app(
     """
     services = make_services(config, store)
     processes = Processes(services.auth, services.hub, services.announcer, services.redis)
-    cable = Cable(services.auth, services.connections, config.viewer_buffer_bytes)
+    compat = CompatApis(
+        services.auth,
+        services.batcher,
+        services.database,
+        services.hub,
+        services.connections,
+        config.viewer_buffer_bytes,
+    )
     app = web.Application(middlewares=_around_requests(services))
-    app.add_routes(routes(services, processes, cable, login or Login()))
+    app.add_routes(routes(services, processes, compat, login or Login()))
     app.cleanup_ctx.extend(
-        [clients(services), loops(services, serving(services, processes, cable))]
+        [clients(services), loops(services, serving(services, processes, compat.cable))]
     )
     app.on_shutdown.append(draining(services))
     return app

@@ -12,16 +12,7 @@ from ..api.pointer_history import PointerHistory
 from ..api.processes import Processes
 from ..api.stats import Stats
 from ..api.verify import Verify
-from ..compat.actions import Shape
-from ..compat.collector.routes import Collector, hello_or
-from ..compat.colors.http import Colour
-from ..compat.colors.websocket import ColourSocket
-from ..compat.dispatch import Dispatcher
-from ..compat.items import ItemSocket
-from ..compat.page_views.views import Views
-from ..compat.paths import RAILS_POST, OlderPaths, legible
-from ..compat.rails.cable import Cable
-from ..compat.rails.results import Results
+from ..compat.routes import CompatApis
 from ..ingest.http import Ingest
 from ..live.sse import ServerSentEvents
 from ..live.websocket import Live
@@ -37,16 +28,14 @@ Routes = Iterable[web.RouteDef]
 
 
 def routes(
-    services: Services, processes: Processes, cable: Cable, login: Login
+    services: Services, processes: Processes, compat: CompatApis, login: Login
 ) -> list[web.RouteDef]:
     """`login` is what the page /examples gives to everybody."""
     return [
-        *_native(services),
-        *_compat(services, cable),
+        *compat.in_front_of([*_native(services), *_site(services, login)]),
         *_admin(services),
         *processes.routes(),
         *Operations(services.health, services.metrics, services.database).routes(),
-        *_site(services, login),
     ]
 
 
@@ -56,8 +45,11 @@ def _native(services: Services) -> Routes:
     live = Live(auth, services.batcher, services.hub, services.connections, buffer_bytes)
     sse = ServerSentEvents(auth, services.connections, buffer_bytes)
     items = Items(auth, database, services.limits, services.announcer)
+    stats = Stats(auth, database)
     return [
-        web.get("/v1/types", Stats(auth, database).get_types),
+        web.post("/v1/events", Ingest(auth, services.batcher).post_events),
+        web.get("/v1/stats", stats.get_stats),
+        web.get("/v1/types", stats.get_types),
         web.get("/v1/pages", PageViews(auth, database).get_pages),
         web.get("/v1/verify", Verify(auth, database, services.hub).get_verify),
         web.get("/v1/live", live.handle),
@@ -67,39 +59,6 @@ def _native(services: Services) -> Routes:
         web.delete("/v1/items/{key}/{id}", items.delete_item),
         web.put("/v1/items/{key}", items.put_items),
         web.get("/v1/items/{key}", items.list_items),
-    ]
-
-
-def _compat(services: Services, cable: Cable) -> Routes:
-    auth, batcher, database = services.auth, services.batcher, services.database
-    connections = services.connections
-    colour = Colour(auth, database)
-    paths = OlderPaths(batcher, colour, Stats(auth, database))
-    ingest = Ingest(auth, batcher, paths.take)
-    rails_ingest = Ingest(auth, batcher, paths.take_rails)
-    results = Results(auth, database)
-    older = Dispatcher(
-        auth,
-        connections,
-        ItemSocket(auth, database, connections),
-        Views(auth, batcher, connections),
-        ColourSocket(auth, services.hub, connections, colour),
-        services.config.viewer_buffer_bytes,
-    )
-    return [
-        web.post("/v1/events", legible(ingest.post_events)),
-        web.get("/v1/stats", legible(paths.get_stats)),
-        web.get("/admin/v1/stats", legible(colour.get_admin_stats)),
-        web.get("/v1/events", legible(results.get_events, Shape.RAILS)),
-        web.get("/v1/events/cable", cable.handle),
-        web.post(
-            "/{version:v[23]}/events",
-            RAILS_POST.describe(legible(rails_ingest.post_events, Shape.RAILS)),
-        ),
-        web.get("/{version:v[23]}/events", legible(results.get_events, Shape.RAILS)),
-        web.get("/{version:v[23]}/events/cable", cable.handle),
-        web.get("/ws", older.handle),
-        *Collector(auth, batcher, database).routes(),
     ]
 
 
@@ -120,7 +79,7 @@ def _site(services: Services, login: Login) -> Routes:
     examples = Examples(login)
     return [
         *Docs().routes(),
-        web.get("/", hello_or(pages.page("index"))),
+        web.get("/", pages.page("index")),
         web.get("/overview", pages.page("overview")),
         web.get("/admin", pages.page("admin")),
         web.get("/page.json", pages.page_json),

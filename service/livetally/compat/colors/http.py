@@ -1,5 +1,4 @@
-"""Format 1, colour tracking over HTTP. (Its events come in by `paths`, its pushes leave by
-`colour_socket`.)
+"""Color tracking over HTTP. (Its pushes leave by `websocket`.)
 
     GET /v1/stats?action=click      {"stats":[{"action":"click","color":"red","count":12},…]}
     GET /admin/v1/stats             {"stats":[{"api_key":"shop","action":"hover","counts":[…]},…]}
@@ -18,12 +17,16 @@ from aiohttp import web
 from ...base.config import MAX_SUBJECTS
 from ...base.errors import BadRequest
 from ...db.database import Database
+from ...ingest.batcher import Batcher
+from ...ingest.events import parse
 from ...schema.compat import AdminStats
 from ...schema.http import KeyQuery
-from ...web.auth import Auth, Key, key_of
+from ...web.auth import Auth, Key
 from ...web.keys import Role
 from ...web.middleware import json_response
 from ...web.operation_docs import operation
+from ..actions import Shape
+from ..rejections import rejected
 
 #: The actions that are pushed; any other name can be sent and asked for.
 ACTIONS = ("hover", "click")
@@ -36,18 +39,26 @@ def listed(action: str, counts: Mapping[str, int]) -> list[dict[str, Any]]:
     return [{"action": action, "color": color, "count": counts[color]} for color in sorted(counts)]
 
 
-class Colour:
+class Colors:
     """What format 1 asks, and what is asked for its websockets."""
 
-    def __init__(self, auth: Auth, database: Database) -> None:
+    def __init__(self, auth: Auth, batcher: Batcher, database: Database) -> None:
         self._auth = auth
+        self._batcher = batcher
         self._database = database
         self._projects: dict[int, str] = {}
         self._projects_at = -math.inf
         self._asking = asyncio.Lock()
 
+    async def take(self, key: Key, event: bytes) -> web.Response:
+        """Store an event. Raises what `Batcher.take` does."""
+        result = await self._batcher.take(parse(event, key.project), key)
+        if result.rejected:
+            return rejected(result, Shape.COLOR)
+        return json_response({"message": "Event stored successfully.", **result.as_json()})
+
     async def get_stats(self, request: web.Request) -> web.Response:
-        key = await self._key_of(request, Role.READ)
+        key = await self._auth.admit(request, Role.READ)
         return json_response({"stats": await self.list_of(key.project, request.query["action"])})
 
     async def list_of(self, project: int, action: str) -> list[dict[str, Any]]:
@@ -65,7 +76,7 @@ class Colour:
         responses={200: AdminStats},
     )
     async def get_admin_stats(self, request: web.Request) -> web.Response:
-        await self._key_of(request, Role.ADMIN)
+        await self._auth.admit(request, Role.ADMIN)
         projects = await self._ask_for_projects()
         counts: dict[tuple[int, str], dict[str, int]] = {
             (project, action): {} for project in projects for action in ACTIONS
@@ -90,8 +101,3 @@ class Colour:
 
     async def _ask_for_projects(self) -> dict[int, str]:
         return {row["id"]: row["name"] for row in await self._database.rows("projects")}
-
-    async def _key_of(self, request: web.Request, role: Role) -> Key:
-        key = await self._auth.find(key_of(request))
-        key.require(role, request.headers.get("Origin"))
-        return key

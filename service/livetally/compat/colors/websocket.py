@@ -36,7 +36,7 @@ from ...live.topics.totals import TotalsKey
 from ...web.auth import Auth, Key
 from ...web.keys import Role
 from .encoders import Cells, Lists, refusal
-from .http import ACTIONS, PROJECTS_S, Colour
+from .http import ACTIONS, PROJECTS_S, Colors
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +64,14 @@ class _Bound:
         self.following: asyncio.Task[None] | None = None
 
 
-class ColourSocket:
+class ColorSocket:
     """Takes a websocket over when its first message has shown that it speaks this format."""
 
-    def __init__(self, auth: Auth, hub: Hub, connections: Connections, colour: Colour) -> None:
+    def __init__(self, auth: Auth, hub: Hub, connections: Connections, colors: Colors) -> None:
         self._auth = auth
         self._hub = hub
         self._connections = connections
-        self._colour = colour
+        self._colors = colors
         #: By project, as long as somebody is bound to it: a list is encoded once for all of them.
         self._lists: WeakValueDictionary[int, Lists] = WeakValueDictionary()
 
@@ -102,7 +102,7 @@ class ColourSocket:
                     key = await self._find(connection, text)
                     if not connection.keys:
                         connection.grant(key)
-                    cells = await self._colour.list_of(key.project, action)
+                    cells = await self._colors.list_of(key.project, action)
                     connection.viewer.send_frame(websocket_text(message(cells)))
         except (MissingKey, UnknownKey, ForeignOrigin) as error:
             await self._connections.refuse(connection, error)
@@ -141,7 +141,7 @@ class ColourSocket:
         """Subscribe an admin's connection to every project, also to those made later."""
         while True:
             try:
-                for number, name in (await self._colour.projects()).items():
+                for number, name in (await self._colors.projects()).items():
                     await self._follow(connection, number, name)
             except DatabaseUnavailable:
                 pass  # the next look finds what is missing

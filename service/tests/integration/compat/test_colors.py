@@ -10,7 +10,7 @@ import pytest
 
 from livetally.base.errors import DatabaseUnavailable
 from livetally.compat.colors.encoders import Cells, Lists
-from livetally.compat.colors.http import Colour
+from livetally.compat.colors.http import Colors
 from livetally.db.database import Database
 from livetally.dev.servers import LocalPostgres
 from livetally.live.frames import message
@@ -307,16 +307,16 @@ async def test_an_admins_connection_outlives_the_database(
     service: Service, postgres: LocalPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Projects that are made after Postgres was away are followed too."""
-    ask, failed = Colour.projects, asyncio.Event()
+    ask, failed = Colors.projects, asyncio.Event()
 
-    async def projects(self: Colour) -> dict[int, str]:
+    async def projects(self: Colors) -> dict[int, str]:
         try:
             return await ask(self)
         except DatabaseUnavailable:
             failed.set()
             raise
 
-    monkeypatch.setattr(Colour, "projects", projects)
+    monkeypatch.setattr(Colors, "projects", projects)
     await post(service)
     async with opened(service, "/ws") as socket:
         await socket.send({"action": "add_api_key", "api_key": service.keys[Role.ADMIN]})

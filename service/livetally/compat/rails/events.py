@@ -1,0 +1,62 @@
+"""Events of color tracking with Rails: JSON or a form, answered with 204."""
+
+from typing import Any
+
+from aiohttp import web
+
+from ...base.errors import (
+    BadRequest,
+    Overloaded,
+    RequestTimeout,
+    ShuttingDown,
+    TooLarge,
+    Unprocessable,
+    UnstorableEvent,
+    UnsupportedMediaType,
+)
+from ...ingest.batcher import Batcher
+from ...ingest.events import parse
+from ...ingest.http import TYPES, read_body
+from ...schema.compat import RailsAction, RailsVersion
+from ...web.auth import Auth, Key
+from ...web.keys import Role
+from ...web.operation_docs import Text, operation
+from ..actions import FORM, Shape, fields_of, form_fields, from_rails
+from ..rejections import error_in, rejected
+
+
+class RailsEvents:
+    """Takes an action on a color, one a request."""
+
+    def __init__(self, auth: Auth, batcher: Batcher) -> None:
+        self._auth = auth
+        self._batcher = batcher
+
+    @operation(
+        "Send a colour's action, format 2",
+        tag="Older",
+        key="write",
+        path={"version": RailsVersion},
+        body={"application/json": RailsAction, FORM: Text(FORM)},
+        responses={204: None},
+        errors=(
+            *(BadRequest, RequestTimeout, TooLarge, UnsupportedMediaType, Unprocessable),
+            *(UnstorableEvent, Overloaded, ShuttingDown),
+        ),
+    )
+    async def post_events(self, request: web.Request) -> web.Response:
+        """POST /v2/events and /v3/events."""
+        key = await self._auth.admit(request, Role.WRITE)
+        body = await read_body(request, TYPES | {FORM})
+        form = request.content_type == FORM
+        return await self.take(key, form_fields(body) if form else fields_of(body))
+
+    async def take(self, key: Key, fields: dict[str, Any]) -> web.Response:
+        """204, or what is wrong with it. Raises what `Batcher.take` does."""
+        if "action_color" not in fields:
+            error = BadRequest("param is missing or the value is empty: action_color")
+            return error_in(Shape.RAILS, error)
+        result = await self._batcher.take(parse(from_rails(fields), key.project), key)
+        if result.rejected:
+            return rejected(result, Shape.RAILS, status="error")
+        return web.Response(status=204)

@@ -1,0 +1,64 @@
+"""All compatibility APIs: their routes, and what they put in front of the native ones."""
+
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from ..db.database import Database
+from ..ingest.batcher import Batcher
+from ..live.connections import Connections
+from ..live.hub import Hub
+from ..web.auth import Auth
+from .actions import Shape
+from .claims import Claims
+from .collector.routes import Collector
+from .colors.http import Colors
+from .colors.websocket import ColorSocket
+from .dispatch import Dispatcher
+from .items import ItemSocket
+from .page_views.views import Views
+from .rails.cable import Cable
+from .rails.events import RailsEvents
+from .rails.results import RailsResults
+from .rejections import legible
+
+
+class CompatApis:
+    """What a process has of them."""
+
+    def __init__(
+        self,
+        auth: Auth,
+        batcher: Batcher,
+        database: Database,
+        hub: Hub,
+        connections: Connections,
+        viewer_buffer_bytes: int,
+    ) -> None:
+        colors = Colors(auth, batcher, database)
+        rails = RailsEvents(auth, batcher)
+        self.cable = Cable(auth, connections, viewer_buffer_bytes)
+        self._claims = Claims(auth, batcher, colors, rails)
+        socket = Dispatcher(
+            auth,
+            connections,
+            ItemSocket(auth, database, connections),
+            Views(auth, batcher, connections),
+            ColorSocket(auth, hub, connections, colors),
+            viewer_buffer_bytes,
+        )
+        results = legible(RailsResults(auth, database).get_events, Shape.RAILS)
+        self._routes = [
+            web.get("/admin/v1/stats", legible(colors.get_admin_stats)),
+            web.get("/v1/events", results),
+            web.get("/v1/events/cable", self.cable.handle),
+            web.post("/{version:v[23]}/events", legible(rails.post_events, Shape.RAILS)),
+            web.get("/{version:v[23]}/events", results),
+            web.get("/{version:v[23]}/events/cable", self.cable.handle),
+            web.get("/ws", socket.handle),
+            *Collector(auth, batcher, database).routes(),
+        ]
+
+    def in_front_of(self, native: Iterable[web.RouteDef]) -> list[web.RouteDef]:
+        """These routes, claimed from where a request is another system's, and the others' own."""
+        return [*self._claims.in_front_of(native), *self._routes]
