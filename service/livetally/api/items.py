@@ -21,7 +21,7 @@ from ..base.config import MAX_EVENTS
 from ..base.errors import (
     BadRequest,
     MalformedJson,
-    NotFound,
+    NotFoundError,
     RequestTimeout,
     TooLarge,
     Unprocessable,
@@ -57,7 +57,7 @@ class _Place(msgspec.Struct):
     id: ItemId | None = None
 
 
-class Put(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class PutItem(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """An item of a batch."""
 
     id: ItemId
@@ -78,7 +78,7 @@ class _Answer(msgspec.Struct):
     stale: list[str] = []
 
 
-_batch = msgspec.json.Decoder(list[Put])
+_batch = msgspec.json.Decoder(list[PutItem])
 _answer = msgspec.json.Decoder(_Answer)
 
 
@@ -128,7 +128,7 @@ class Items:
     )
     async def put_item(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.WRITE)
-        put = Put(place.id or "", Raw(await _read_value(request)), _expected(request))
+        put = PutItem(place.id or "", Raw(await _read_value(request)), _expected(request))
         (stored,) = await self._put(key, place.key, [put])
         return _with_etag({"key": place.key, **msgspec.to_builtins(stored)})
 
@@ -138,7 +138,7 @@ class Items:
         key="write",
         path={"key": ItemKey},
         query=KeyQuery,
-        body={"application/json": list[Put]},
+        body={"application/json": list[PutItem]},
         responses={200: StoredItems},
         errors=(*_BODY_ERRORS, VersionConflict),
     )
@@ -155,13 +155,13 @@ class Items:
         path={"key": ItemKey, "id": ItemId},
         query=KeyQuery,
         responses={200: Stored},
-        errors=(BadRequest, NotFound),
+        errors=(BadRequest, NotFoundError),
     )
     async def get_item(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.READ)
         rows = await self._database.rows("get_item", key.project, place.key, place.id)
         if not rows:
-            raise NotFound(f"There is no item {place.id!r} of {place.key!r}.")
+            raise NotFoundError(f"There is no item {place.id!r} of {place.key!r}.")
         return _with_etag(Item(**rows[0]).as_json(place.key))
 
     @operation(
@@ -172,7 +172,7 @@ class Items:
         query=KeyQuery,
         headers={"If-Match": _CONDITIONS["If-Match"]},
         responses={200: RemovedItem},
-        errors=(BadRequest, NotFound, VersionConflict),
+        errors=(BadRequest, NotFoundError, VersionConflict),
     )
     async def delete_item(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.WRITE)
@@ -183,7 +183,7 @@ class Items:
         if not rows and expected is not None and await self._database.rows("get_item", *at):
             raise VersionConflict
         if not rows:
-            raise NotFound(f"There is no item {place.id!r} of {place.key!r}.")
+            raise NotFoundError(f"There is no item {place.id!r} of {place.key!r}.")
         version = rows[0]["version"]
         self._announcer.items_changed(key.project, place.key, [(place.id or "", version)])
         return json_response({"key": place.key, "id": place.id, "version": version})
@@ -223,7 +223,7 @@ class Items:
                 " its id is 1-128 characters."
             ) from None
 
-    async def _put(self, key: Key, item_key: str, puts: Sequence[Put]) -> list[_Stored]:
+    async def _put(self, key: Key, item_key: str, puts: Sequence[PutItem]) -> list[_Stored]:
         await self._limits.spend(key, len(puts))
         document = await self._database.value(
             "put_items", key.project, item_key, _encoder.encode(puts).decode()
@@ -253,7 +253,7 @@ def check_item(value: bytes) -> None:
         raise Unprocessable("null is no value: DELETE removes an item.")
 
 
-def _parse_batch(body: bytes) -> list[Put]:
+def _parse_batch(body: bytes) -> list[PutItem]:
     try:
         puts = _batch.decode(body)
     except msgspec.ValidationError as error:

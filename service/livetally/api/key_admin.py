@@ -16,9 +16,9 @@ from msgspec import Meta
 
 from ..base.errors import (
     BadRequest,
-    Conflict,
+    ConflictError,
     MalformedJson,
-    NotFound,
+    NotFoundError,
     RequestTimeout,
     TooLarge,
     Unprocessable,
@@ -165,7 +165,7 @@ class KeyAdmin:
         key="admin",
         body={"application/json": ProjectName},
         responses={201: ProjectName},
-        errors=(*_BODY, Conflict),
+        errors=(*_BODY, ConflictError),
     )
     async def make_project(self, request: web.Request) -> web.Response:
         await self._auth.admit(request, Role.ADMIN)
@@ -197,7 +197,7 @@ class KeyAdmin:
         key="admin",
         body={"application/json": NewKey},
         responses={201: MadeKey},
-        errors=(*_BODY, Conflict),
+        errors=(*_BODY, ConflictError),
     )
     async def make_key(self, request: web.Request) -> web.Response:
         """The answer holds the key, and is the only one that ever does: it is not stored."""
@@ -215,15 +215,15 @@ class KeyAdmin:
         tag="Administration",
         key="admin",
         responses={200: RevokedKey},
-        errors=(NotFound, Conflict),
+        errors=(NotFoundError, ConflictError),
     )
     async def revoke_key(self, request: web.Request) -> web.Response:
         """Every process refuses it within 5 s. The key that asks can't end itself."""
         own = await self._auth.admit(request, Role.ADMIN)
         project, name = request.match_info["project"], request.match_info["name"]
         if (project, name) == (own.project_name, own.name):
-            raise Conflict("This is the key that you ask with: revoke it with another one.")
+            raise ConflictError("This is the key that you ask with: revoke it with another one.")
         if "\0" in project + name:
-            raise NotFound("No key has the character U+0000 in its name.")
+            raise NotFoundError("No key has the character U+0000 in its name.")
         await keys.revoke(self._database, project, name)
         return json_response(RevokedKey(project, name))

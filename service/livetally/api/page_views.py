@@ -36,7 +36,7 @@ REFERRAL = "referral"
 _MINUTE = timedelta(minutes=1)
 
 
-class Query(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
+class PagesQuery(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
     """The parameters of a request."""
 
     page: Subject | None = None
@@ -58,7 +58,7 @@ class PageViews:
         "Views of pages and articles",
         tag="Counts",
         key="read",
-        query=Query,
+        query=PagesQuery,
         responses={200: Views},
         errors=(BadRequest, Unprocessable),
     )
@@ -68,7 +68,7 @@ class PageViews:
         `from` is rounded down and `to` up to whole minutes: no count is a part of one.
         """
         key = await self._auth.admit(request, Role.READ)
-        query = query_of(request, Query)
+        query = query_of(request, PagesQuery)
         if query.page is not None and query.article is not None:
             raise BadRequest("Ask for a `page` or for an `article`.")
         period = _period(query)
@@ -142,7 +142,7 @@ class PageViews:
 _Period = tuple[datetime | None, datetime]
 
 
-def _period(query: Query) -> _Period | None:
+def _period(query: PagesQuery) -> _Period | None:
     """From when until when, in whole minutes; None: ever."""
     if query.from_ is None and query.to is None:
         return None

@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from ..base.errors import BadRequest, NotFound, Unprocessable
+from ..base.errors import BadRequest, NotFoundError, Unprocessable
 from ..db.database import Database
 from ..ingest.events import Moment, Subject
 from ..schema.http import Count
@@ -119,7 +119,7 @@ _Query = TypeVar("_Query", bound=Time)
 
 
 class PointerHistory:
-    """For admin keys. Raises what Auth does, BadRequest, Unprocessable, or NotFound."""
+    """For admin keys. Raises what Auth does, BadRequest, Unprocessable, or NotFoundError."""
 
     def __init__(self, auth: Auth, database: Database) -> None:
         self._auth = auth
@@ -138,7 +138,7 @@ class PointerHistory:
         key="admin",
         query=HeatmapQuery,
         responses={200: Heatmap},
-        errors=(BadRequest, NotFound, Unprocessable),
+        errors=(BadRequest, NotFoundError, Unprocessable),
     )
     async def get_heatmap(self, request: web.Request) -> web.Response:
         """Counted by the server, in a grid of the size that is asked for."""
@@ -155,7 +155,7 @@ class PointerHistory:
         key="admin",
         query=SessionsQuery,
         responses={200: PointerSessions},
-        errors=(BadRequest, NotFound, Unprocessable),
+        errors=(BadRequest, NotFoundError, Unprocessable),
     )
     async def get_sessions(self, request: web.Request) -> web.Response:
         project, query, start, to = await self._asked(request, SessionsQuery)
@@ -170,7 +170,7 @@ class PointerHistory:
         key="admin",
         query=ReplayQuery,
         responses={200: Replayed},
-        errors=(BadRequest, NotFound, Unprocessable),
+        errors=(BadRequest, NotFoundError, Unprocessable),
     )
     async def get_replay(self, request: web.Request) -> web.Response:
         project, query, start, to = await self._asked(request, ReplayQuery)

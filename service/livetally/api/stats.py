@@ -37,7 +37,7 @@ _MINUTE = _BUCKETS["minute"]
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-class Query(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
+class StatsQuery(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
     """The parameters of a stats request."""
 
     type: Name
@@ -82,7 +82,7 @@ class Stats:
         "A type's totals, a subject's, a period's, or counts over time",
         tag="Counts",
         key="read",
-        query=Query,
+        query=StatsQuery,
         responses={200: (Totals, SubjectTotal, Series)},
         errors=(BadRequest, Unprocessable),
     )
@@ -94,7 +94,7 @@ class Stats:
         `ever` at that moment: what a live total has beyond it came later.
         """
         key = await self._auth.admit(request, Role.READ)
-        query = query_of(request, Query)
+        query = query_of(request, StatsQuery)
         if query.wants_period:
             return json_response(await self._period(key.project, query))
         if query.bucket or query.from_ or query.to:
@@ -129,7 +129,7 @@ class Stats:
         after = types[-1]["type"] if len(found) > len(types) else None
         return json_response({"types": types, "next": after})
 
-    async def _period(self, project: int, query: Query) -> dict[str, Any]:
+    async def _period(self, project: int, query: StatsQuery) -> dict[str, Any]:
         """The largest subjects of whole minutes; to compare, also their counts just before."""
         if query.from_ is None or query.subject is not None:
             raise Unprocessable("A period has a `from`, and is of all subjects.")
@@ -148,7 +148,7 @@ class Stats:
                 del counts["before"]
         return {"type": query.type, "from": start, "to": to, **sums, "subjects": subjects}
 
-    async def _series(self, project: int, query: Query) -> dict[str, Any]:
+    async def _series(self, project: int, query: StatsQuery) -> dict[str, Any]:
         """Whole buckets: `from` is rounded down and `to` up, so that no count is a part of one."""
         bucket = query.bucket or "minute"
         step = _BUCKETS[bucket]

@@ -6,7 +6,7 @@ Expensive, since it reads a project's whole log; for after an incident, and for 
 import msgspec
 from aiohttp import web
 
-from ..base.errors import NotFound
+from ..base.errors import NotFoundError
 from ..db.database import Database
 from ..live.hub import Hub
 from ..schema.http import Verified
@@ -21,7 +21,7 @@ TIMEOUT_S = 120
 MAX_DIFFERENCES = 100
 
 
-class Query(msgspec.Struct):
+class VerifyQuery(msgspec.Struct):
     """The parameters of a request; without a project it is the key's own."""
 
     project: str | None = None
@@ -39,9 +39,9 @@ class Verify:
         "Does everything agree?",
         tag="Administration",
         key="admin",
-        query=Query,
+        query=VerifyQuery,
         responses={200: Verified},
-        errors=(NotFound,),
+        errors=(NotFoundError,),
     )
     async def get_verify(self, request: web.Request) -> web.Response:
         """{"exact": true}, or the differences: between what, where, and the two counts.

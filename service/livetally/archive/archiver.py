@@ -23,7 +23,7 @@ from ..ops.health import Health, Heartbeat
 from ..ops.metrics import Metrics
 from . import manifest, parquet, schema
 from .ledger import PAGE_EVENTS, Hole, Ledger, Part
-from .stores import Objects
+from .stores import ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Archive:
     def __init__(
         self,
         ledger: Ledger,
-        objects: Objects,
+        objects: ObjectStore,
         metrics: Metrics,
         health: Health,
         interval_s: float,

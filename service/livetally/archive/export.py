@@ -19,7 +19,7 @@ from ..db import sql
 from ..db.database import connect
 from . import parquet, schema
 from .manifest import Entry, entries
-from .stores import Objects
+from .stores import ObjectStore
 
 _PAGE = 1_000
 _DAY = timedelta(days=1)
@@ -41,7 +41,7 @@ class Wanted(msgspec.Struct, frozen=True):
 class Export:
     """Hands out events. `objects` is the archive, if there is one."""
 
-    def __init__(self, database_url: str, objects: Objects | None, wanted: Wanted) -> None:
+    def __init__(self, database_url: str, objects: ObjectStore | None, wanted: Wanted) -> None:
         self._url = database_url
         self._objects = objects
         self._wanted = wanted

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from . import schema
-from .stores import Objects
+from .stores import ObjectStore
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ def text(plan: Mapping[str, Any]) -> bytes:
     return b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
 
 
-async def entries(objects: Objects, project: str | None = None) -> AsyncIterator[Entry]:
+async def entries(objects: ObjectStore, project: str | None = None) -> AsyncIterator[Entry]:
     """What an archive holds, of one project or of all, in the order in which it was planned."""
     of = "" if project is None else f"project={schema.escape(project)}/"
     with tempfile.TemporaryDirectory(prefix="livetally-") as folder:

@@ -14,12 +14,12 @@ import msgspec
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from ..base.errors import ArchiveUnavailable, Conflict, NotFound
+from ..base.errors import ArchiveUnavailable, ConflictError, NotFoundError
 from ..db import sql
 from ..db.database import connect
 from . import parquet
 from .manifest import Entry, entries
-from .stores import Objects
+from .stores import ObjectStore
 
 _Connection = AsyncConnection[DictRow]
 
@@ -33,7 +33,7 @@ class Progress(msgspec.Struct):
 
 async def restore(
     database_url: str,
-    objects: Objects,
+    objects: ObjectStore,
     *,
     project: str | None = None,
     merge: bool = False,
@@ -41,14 +41,15 @@ async def restore(
 ) -> Progress:
     """Restore a project, or all that the archive has.
 
-    Raises NotFound if it has nothing, Conflict if a project has events already (`merge` puts the
-    archive's beside them) or was restored before, ArchiveUnavailable if an object isn't as it was.
+    Raises NotFoundError if it has nothing, ConflictError if a project has events already (`merge`
+    puts the archive's beside them) or was restored before, ArchiveUnavailable if an object isn't as
+    it was.
     """
     by_project: dict[str, list[Entry]] = {}
     async for entry in entries(objects, project):
         by_project.setdefault(entry.project, []).append(entry)
     if not by_project:
-        raise NotFound(f"There is nothing to restore in {objects.url}.")
+        raise NotFoundError(f"There is nothing to restore in {objects.url}.")
     progress = Progress()
     async with await connect(database_url, application="livetally restore") as connection:
         await _run(connection, "restore_table")
@@ -77,11 +78,11 @@ async def _begin(
     async with connection.transaction():
         (found,) = await _run(connection, "restore_find", name, url)
         if found["done"]:
-            raise Conflict(f"Project {name!r} has been restored from {url} already.")
+            raise ConflictError(f"Project {name!r} has been restored from {url} already.")
         if found["begun"]:
             return found["id"], found["slot"]
         if found["used"] and not merge:
-            raise Conflict(
+            raise ConflictError(
                 f"Project {name!r} has events: --merge restores the archive's beside them."
             )
         (begun,) = await _run(
@@ -104,7 +105,7 @@ def _positions(parts: Sequence[Entry]) -> dict[int, tuple[int, int]]:
 
 
 async def _part(
-    connection: _Connection, objects: Objects, id: int, slot: int | None, entry: Entry
+    connection: _Connection, objects: ObjectStore, id: int, slot: int | None, entry: Entry
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="livetally-") as folder:
         file = Path(folder) / "part"

@@ -24,7 +24,7 @@ _ADVICE = {
 }
 
 
-class Bucket:
+class S3Store:
     """Objects of a bucket whose keys begin with `prefix`. The client is made when first needed."""
 
     def __init__(self, bucket: str, prefix: str) -> None:

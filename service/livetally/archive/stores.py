@@ -7,10 +7,10 @@ from typing import Protocol
 
 from ..base.config import ConfigError
 from .directory import Directory
-from .s3 import Bucket
+from .s3 import S3Store
 
 
-class Objects(Protocol):
+class ObjectStore(Protocol):
     """What is asked of the place. All of it raises ArchiveUnavailable, with its cause."""
 
     url: str
@@ -31,7 +31,7 @@ class Objects(Protocol):
         """Let go of connections."""
 
 
-def open_objects(url: str) -> Objects:
+def open_objects(url: str) -> ObjectStore:
     """The place that `s3://bucket/prefix`, or a directory's path, names. Raises ConfigError."""
     place = url.removeprefix("file://")
     if "://" not in place and place:
@@ -39,4 +39,4 @@ def open_objects(url: str) -> Objects:
     bucket, _, prefix = place.removeprefix("s3://").partition("/")
     if not place.startswith("s3://") or not bucket:
         raise ConfigError(f"an archive is at s3://bucket/prefix or in a directory, not at {url!r}")
-    return Bucket(bucket, prefix.strip("/"))
+    return S3Store(bucket, prefix.strip("/"))

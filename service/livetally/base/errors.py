@@ -72,7 +72,7 @@ class ForeignOrigin(LivetallyError):
     code = "foreign_origin"
 
 
-class NotFound(LivetallyError):
+class NotFoundError(LivetallyError):
     """There is nothing here."""
 
     status = 404
@@ -86,14 +86,14 @@ class MethodNotAllowed(LivetallyError):
     code = "method_not_allowed"
 
 
-class Conflict(LivetallyError):
+class ConflictError(LivetallyError):
     """That exists already."""
 
     status = 409
     code = "conflict"
 
 
-class VersionConflict(Conflict):
+class VersionConflict(ConflictError):
     """The item has another version by now: read it again, and decide again."""
 
     code = "version_conflict"

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from ..api.stats import Query
+from ..api.stats import StatsQuery
 from ..base.config import MAX_EVENTS
 from ..base.errors import BadRequest, LivetallyError
 from ..ingest.batcher import Batcher
@@ -33,7 +33,7 @@ from .rails.events import RailsEvents
 from .rejections import legible
 
 
-class StatsQuery(Query):
+class EitherStatsQuery(StatsQuery):
     """The parameters of both systems; one of `type` and `action` must be there."""
 
     type: Name | None = None  # type: ignore[assignment]
@@ -117,7 +117,7 @@ class Claims:
                 return error_response(error, message=missing)
 
         get_stats.__doc__ = f"{native.__doc__}\n\nWith `action` the answer is color tracking's."
-        about = _also(native, responses={200: (ColorStats,)}, query=StatsQuery)
+        about = _also(native, responses={200: (ColorStats,)}, query=EitherStatsQuery)
         return about.describe(legible(get_stats))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.config import Config
-from ..base.errors import LivetallyError, NotFound, UnknownKey
+from ..base.errors import LivetallyError, NotFoundError, UnknownKey
 from ..db.database import Database, migrate
 from ..ops import logs
 from ..server import process
@@ -126,7 +126,7 @@ async def _demo_file(path: Path, database_url: str, url: str) -> dict[str, str]:
             try:
                 await Auth(database).find(key or "none")
             except UnknownKey:
-                with contextlib.suppress(NotFound):
+                with contextlib.suppress(NotFoundError):
                     await keys.revoke(database, PROJECT, f"demo-{role}")
                 key = await keys.create(database, PROJECT, role, f"demo-{role}")
             demo[field] = key

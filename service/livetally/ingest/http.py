@@ -39,7 +39,7 @@ TYPES = {"application/json", "text/plain", "application/octet-stream"} | _NDJSON
 _ENCODINGS = {"identity", "gzip", "deflate"}
 
 
-class Query(msgspec.Struct):
+class EventsQuery(msgspec.Struct):
     """The parameters of a request."""
 
     results: Literal["each"] | None = None
@@ -57,7 +57,7 @@ class Ingest:
         "Send events",
         tag="Events",
         key="write",
-        query=Query,
+        query=EventsQuery,
         body={
             "application/json": (Sent, list[Sent]),
             "application/x-ndjson": Text("application/x-ndjson"),

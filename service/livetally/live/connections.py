@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from ..base.config import MAX_SUBSCRIPTIONS
 from ..base.errors import (
     BadRequest,
-    Conflict,
+    ConflictError,
     DatabaseUnavailable,
     LivetallyError,
     MissingKey,
@@ -129,11 +129,12 @@ class Connections:
     async def subscribe(
         self, connection: Connection, id: int | str, key: TopicKey, since: Position | None
     ) -> None:
-        """Raises WrongRole, Conflict, TooManySubscriptions, BadPosition, or DatabaseUnavailable."""
+        """Raises WrongRole, ConflictError, TooManySubscriptions, BadPosition,
+        or DatabaseUnavailable."""
         if isinstance(key, AdminKey):
             connection.key_for(Role.ADMIN)
         if id in connection.subscriptions:
-            raise Conflict(f"There is a subscription with the id {id!r} already.")
+            raise ConflictError(f"There is a subscription with the id {id!r} already.")
         if len(connection.subscriptions) >= MAX_SUBSCRIPTIONS:
             raise TooManySubscriptions
         subscription = await self._hub.subscribe(connection.viewer, id, key, since)

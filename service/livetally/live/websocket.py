@@ -28,13 +28,13 @@ from msgspec import Meta, Raw
 
 from ..base.errors import (
     BadRequest,
-    Conflict,
+    ConflictError,
     DatabaseUnavailable,
     ForeignOrigin,
     LivetallyError,
     MalformedJson,
     MissingKey,
-    NotFound,
+    NotFoundError,
     ShuttingDown,
     TooManyConnections,
     TooManyEvents,
@@ -112,7 +112,7 @@ class _Connection(Connection):
         await self.socket.close(code=code, message=reason.encode()[:123])
 
 
-class Live:
+class LiveSocket:
     """The live protocol."""
 
     def __init__(
@@ -192,7 +192,7 @@ class Live:
                 await self._subscribe(connection, message)
             case UnsubscribeMessage():
                 if not self._connections.unsubscribe(connection, message.id):
-                    raise NotFound(f"There is no subscription with the id {message.id!r}.")
+                    raise NotFoundError(f"There is no subscription with the id {message.id!r}.")
                 connection.viewer.send({"type": "unsubscribed", "id": message.id})
             case TrackMessage():
                 await self._track(connection, message)
@@ -219,9 +219,9 @@ class Live:
             await self._connections.subscribe(connection, message.id, topic, asked.since)
         except (
             BadRequest,
-            NotFound,
+            NotFoundError,
             WrongRole,
-            Conflict,
+            ConflictError,
             TooManySubscriptions,
             DatabaseUnavailable,
         ) as error:

@@ -15,7 +15,7 @@ from msgspec import Meta
 from ..base.errors import (
     BadRequest,
     MalformedJson,
-    NotFound,
+    NotFoundError,
     QueueUnavailable,
     RequestTimeout,
     TooLarge,
@@ -57,7 +57,7 @@ class FoundRefusals(msgspec.Struct):
 
 
 class QueueAdmin:
-    """For admin keys. Raises what Auth does, QueueUnavailable, or NotFound without a queue."""
+    """For admin keys. Raises what Auth does, QueueUnavailable, or NotFoundError without a queue."""
 
     def __init__(self, auth: Auth, dead_letters: DeadLetters, refusals: Refusals) -> None:
         self._auth = auth
@@ -78,7 +78,7 @@ class QueueAdmin:
         key="admin",
         responses={200: FoundDeadLetters},
         query=LimitQuery,
-        errors=(BadRequest, NotFound, QueueUnavailable),
+        errors=(BadRequest, NotFoundError, QueueUnavailable),
     )
     async def first(self, request: web.Request) -> web.Response:
         await self._auth.admit(request, Role.ADMIN)
@@ -89,7 +89,7 @@ class QueueAdmin:
         tag="Administration",
         key="admin",
         responses={200: Whole},
-        errors=(NotFound, QueueUnavailable),
+        errors=(NotFoundError, QueueUnavailable),
     )
     async def show(self, request: web.Request) -> web.Response:
         await self._auth.admit(request, Role.ADMIN)
@@ -102,7 +102,7 @@ class QueueAdmin:
         responses={200: SentAgain},
         body={"application/json": Replay},
         errors=(
-            *(MalformedJson, BadRequest, RequestTimeout, NotFound, TooLarge),
+            *(MalformedJson, BadRequest, RequestTimeout, NotFoundError, TooLarge),
             *(UnsupportedMediaType, Unprocessable, QueueUnavailable),
         ),
     )

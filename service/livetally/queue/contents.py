@@ -9,7 +9,7 @@ from typing import Any
 from ..base.errors import LivetallyError, RefusedInPart, ShuttingDown
 from ..base.lines import Lines, unpacked
 from ..ops.metrics import Metrics
-from .message import Message, Objects, Ref, content
+from .message import Message, Ref, S3Objects, content
 from .rejections import KEEP_LINES, Refusals
 from .s3_reader import read
 from .writer import Intake, Tally
@@ -39,10 +39,10 @@ class Contents:
         `Tally`. What was good is counted then too.
         """
         found = content(message.body)
-        if found == Objects([]):  # news of no object: it needs no key
+        if found == S3Objects([]):  # news of no object: it needs no key
             return "objects"
         project = await self._intake.project_of(message)
-        if isinstance(found, Objects):
+        if isinstance(found, S3Objects):
             for ref in found.refs:
                 async with self._reading:
                     await self._object(ref, project, message, s3)

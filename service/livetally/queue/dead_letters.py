@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from ..base.aws import FAILURES, client, fault
-from ..base.errors import NotFound, QueueUnavailable
+from ..base.errors import NotFoundError, QueueUnavailable
 from .message import ASKED, FIRST_ID, FIRST_SENT, SECRET, Message, received
 from .rejections import HEAD_BYTES, Refusals
 
@@ -76,7 +76,7 @@ class SentAgain(msgspec.Struct):
 
 
 class DeadLetters:
-    """A queue's dead letters. All of it raises QueueUnavailable, or NotFound if there is none."""
+    """A queue's dead letters. All of it raises QueueUnavailable, or NotFoundError without one."""
 
     def __init__(self, queue_url: str, dead_letter_queue_url: str, refusals: Refusals) -> None:
         self._queue_url = queue_url
@@ -107,14 +107,14 @@ class DeadLetters:
         return [_told(message, reasons[id]) for id, message in found.items()]
 
     async def show(self, id: str) -> Whole:
-        """One of them, whole. Raises NotFound."""
+        """One of them, whole. Raises NotFoundError."""
         async with self._client() as sqs, aclosing(self._look(sqs, to_end=False)) as looking:
             async for raw in looking:
                 if raw["MessageId"] == id:
                     message = received(raw)
                     break
             else:
-                raise NotFound(f"There is no dead letter {id!r}.")
+                raise NotFoundError(f"There is no dead letter {id!r}.")
         rows = (await self._refusals.of([id]))[id]
         return Whole(
             **msgspec.structs.asdict(_told(message, rows)),
@@ -209,7 +209,9 @@ class DeadLetters:
 
     def _client(self) -> Any:
         if not self._url or not self._queue_url:
-            raise NotFound("LIVETALLY_QUEUE_URL and LIVETALLY_DEAD_LETTER_QUEUE_URL are not set.")
+            raise NotFoundError(
+                "LIVETALLY_QUEUE_URL and LIVETALLY_DEAD_LETTER_QUEUE_URL are not set."
+            )
         return client("sqs", self._url)
 
 

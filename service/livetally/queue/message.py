@@ -62,7 +62,7 @@ class Records(msgspec.Struct, frozen=True):
     texts: Sequence[Raw | bytes]
 
 
-class Objects(msgspec.Struct, frozen=True):
+class S3Objects(msgspec.Struct, frozen=True):
     """Objects that were created; none for other news of a bucket."""
 
     refs: list[Ref]
@@ -138,7 +138,7 @@ def _envelope(body: str) -> _Sns | None:
         return None
 
 
-def content(body: str) -> Records | Objects:
+def content(body: str) -> Records | S3Objects:
     """What is in a message. Raises BadMessage, or what `events.split` does."""
     text = body.encode(errors="replace").strip()
     if not text.startswith((b"{", b"[")):
@@ -148,7 +148,7 @@ def content(body: str) -> Records | Objects:
         if "Records" in fields:
             return _objects(fields["Records"])
         if fields.get("Event") == b'"s3:TestEvent"':
-            return Objects([])
+            return S3Objects([])
     return Records(split(text))
 
 
@@ -168,12 +168,12 @@ def _fields_of(text: bytes) -> dict[str, bytes]:
         return {}  # `split` says what is wrong with it, or it is NDJSON
 
 
-def _objects(records: bytes) -> Objects:
+def _objects(records: bytes) -> S3Objects:
     try:
         news = _news.decode(records)
     except NOT_JSON as error:
         raise BadMessage(f"It has `Records`, but not as S3 tells of objects: {error}.") from None
-    return Objects([_ref(each.s3) for each in news if "ObjectCreated:" in each.event_name])
+    return S3Objects([_ref(each.s3) for each in news if "ObjectCreated:" in each.event_name])
 
 
 def _ref(s3: _S3) -> Ref:

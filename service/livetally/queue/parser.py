@@ -14,7 +14,7 @@ from ..ingest.events import NOT_JSON, BadEvent, Event, Rejection, check_one
 from ..schema.items import ItemId, ItemKey, ItemVersion
 
 
-class Put(msgspec.Struct, omit_defaults=True):
+class ItemMessage(msgspec.Struct, omit_defaults=True):
     """An item to be stored, with the place in line that decides which of two is the later."""
 
     key: str
@@ -29,7 +29,7 @@ class Read(msgspec.Struct):
 
     events: list[Event]
     lines: list[int]
-    puts: list[Put]
+    puts: list[ItemMessage]
     rejected: list[Rejection]
 
 
@@ -77,7 +77,7 @@ def _read_one(found: Read, text: bytes, number: int, project: int, name: str) ->
         found.lines.append(number)
 
 
-def _put(text: bytes, number: int) -> Put | None:
+def _put(text: bytes, number: int) -> ItemMessage | None:
     """The item that a text which is no event holds; None if it doesn't look like one either."""
     try:
         fields = _fields.decode(text)
@@ -91,11 +91,11 @@ def _put(text: bytes, number: int) -> Put | None:
         except msgspec.ValidationError as error:
             raise BadEvent("invalid_item", plainly(str(error))) from None
         _check(bytes(item.value))
-        return Put(item.key, item.id, item.value, number, item.version)
+        return ItemMessage(item.key, item.id, item.value, number, item.version)
     return _report(text, fields, number)
 
 
-def _report(text: bytes, fields: dict[str, Raw], number: int) -> Put | None:
+def _report(text: bytes, fields: dict[str, Raw], number: int) -> ItemMessage | None:
     """A device's report: its item's value is whatever it says besides its own name."""
     named = {m[1].lower(): field for field in fields if (m := _DEVICE.fullmatch(field))}
     kind = next((kind for kind in _KINDS if kind in named), None)
@@ -106,7 +106,7 @@ def _report(text: bytes, fields: dict[str, Raw], number: int) -> Put | None:
     except msgspec.ValidationError as error:
         raise BadEvent("invalid_item", f"`{named[kind]}`: {error}.") from None
     _check(text)  # `fields` doesn't show what is there twice
-    return Put(f"{kind}-id", id, Raw(_encoder.encode(fields)), number)
+    return ItemMessage(f"{kind}-id", id, Raw(_encoder.encode(fields)), number)
 
 
 def _check(value: bytes) -> None:

@@ -23,7 +23,7 @@ from ..ops.metrics import Metrics
 from ..web.auth import Auth
 from ..web.keys import Role
 from .message import SECRET, Message
-from .parser import Put, Read, read
+from .parser import ItemMessage, Read, read
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ class Intake:
         return taken
 
     async def _items(
-        self, puts: list[Put], project: int, key: str, name: str, sent_ms: int, found: Read
+        self, puts: list[ItemMessage], project: int, key: str, name: str, sent_ms: int, found: Read
     ) -> int:
         """Store items of one key: those that demand a version each alone, since it may refuse."""
         plain = {put.id: put for put in puts if put.version is None}  # the last of each

@@ -15,13 +15,13 @@ from ..api.verify import Verify
 from ..compat.routes import CompatApis
 from ..ingest.http import Ingest
 from ..live.sse import ServerSentEvents
-from ..live.websocket import Live
+from ..live.websocket import LiveSocket
 from ..queue.admin import QueueAdmin
 from ..queue.dead_letters import DeadLetters
 from ..queue.rejections import Refusals
 from ..site.docs import Docs
 from ..site.examples import Examples, Login
-from ..site.pages import Pages
+from ..site.pages import BuiltPages
 from .services import Services
 
 Routes = Iterable[web.RouteDef]
@@ -42,7 +42,7 @@ def routes(
 def _native(services: Services) -> Routes:
     auth, database = services.auth, services.database
     buffer_bytes = services.config.viewer_buffer_bytes
-    live = Live(auth, services.batcher, services.hub, services.connections, buffer_bytes)
+    live = LiveSocket(auth, services.batcher, services.hub, services.connections, buffer_bytes)
     sse = ServerSentEvents(auth, services.connections, buffer_bytes)
     items = Items(auth, database, services.limits, services.announcer)
     stats = Stats(auth, database)
@@ -75,7 +75,7 @@ def _admin(services: Services) -> Routes:
 
 def _site(services: Services, login: Login) -> Routes:
     config = services.config
-    pages = Pages(config.pages_dir, services.auth, config.page_write_key, config.page_read_key)
+    pages = BuiltPages(config.pages_dir, services.auth, config.page_write_key, config.page_read_key)
     examples = Examples(login)
     return [
         *Docs().routes(),

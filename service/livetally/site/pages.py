@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ..base.errors import LivetallyError, NotFound
+from ..base.errors import LivetallyError, NotFoundError
 from ..schema.compat import Said
 from ..schema.http import PageKeys
 from ..web.auth import Auth
@@ -31,7 +31,7 @@ _CSP = (
 _SCRIPT = re.compile(r"[a-z-]{1,50}\.m?js")
 
 
-class Pages:
+class BuiltPages:
     """Serves the folder that Vite built."""
 
     def __init__(self, folder: str, auth: Auth, write_key: str, read_key: str) -> None:
@@ -68,14 +68,14 @@ class Pages:
         "The browser SDK",
         tag="Pages",
         responses={200: Text("text/javascript")},
-        errors=(NotFound,),
+        errors=(NotFoundError,),
     )
     async def script(self, request: web.Request) -> web.StreamResponse:
         """What other sites' pages load, at addresses that stay; gzipped where Vite left it so."""
         name = request.match_info["name"]
         file = self._folder / "js" / name
         if not _SCRIPT.fullmatch(name) or not file.is_file():
-            raise NotFound
+            raise NotFoundError
         response = web.FileResponse(
             file,
             headers={
@@ -92,14 +92,14 @@ class Pages:
         "A part of the page",
         tag="Pages",
         responses={200: Text("text/javascript")},
-        errors=(NotFound,),
+        errors=(NotFoundError,),
     )
     async def asset(self, request: web.Request) -> web.StreamResponse:
         """Assets have their content's hash in their names, so they never change."""
         name = request.match_info["name"]
         file = self._folder / "assets" / name
         if "/" in name or name.startswith(".") or len(name) > 255 or not file.is_file():
-            raise NotFound
+            raise NotFoundError
         headers = {
             "Cache-Control": "max-age=31536000, immutable",
             "Content-Security-Policy": _CSP,  # a worker's own

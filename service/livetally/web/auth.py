@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
-from ..base.errors import ForeignOrigin, MissingKey, NotFound, UnknownKey, WrongRole
+from ..base.errors import ForeignOrigin, MissingKey, NotFoundError, UnknownKey, WrongRole
 from ..db.database import Database
 from .keys import ORIGIN, Role, hash_key
 
@@ -162,10 +162,10 @@ class Auth:
         return key
 
     async def project_named(self, name: str) -> int:
-        """The project that an admin asks about. Raises NotFound, or DatabaseUnavailable."""
+        """The project that an admin asks about. Raises NotFoundError, or DatabaseUnavailable."""
         rows = await self._database.rows("project_by_name", name)
         if not rows:
-            raise NotFound(f"There is no project {name!r}.")
+            raise NotFoundError(f"There is no project {name!r}.")
         return int(rows[0]["id"])
 
     async def still_valid(self, key: Key) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
-from ..base.errors import Conflict, NotFound, Unprocessable
+from ..base.errors import ConflictError, NotFoundError, Unprocessable
 from ..db.database import Database
 
 
@@ -49,10 +49,11 @@ def _check_project(name: str) -> None:
 
 
 async def create_project(database: Database, name: str) -> None:
-    """Make a project without keys. Raises Unprocessable for a bad name, Conflict if it is there."""
+    """Make a project without keys. Raises Unprocessable for a bad name, ConflictError if it is
+    there."""
     _check_project(name)
     if not await database.rows("create_project", name):
-        raise Conflict(f"There is a project {name!r} already.")
+        raise ConflictError(f"There is a project {name!r} already.")
 
 
 async def create(
@@ -65,8 +66,8 @@ async def create(
 ) -> str:
     """Make a key (and its project, if new) and return it: the only time it can be seen.
 
-    `rate` is in events a second. Raises Unprocessable for a bad name, origin or rate, Conflict if
-    a live key has that name.
+    `rate` is in events a second. Raises Unprocessable for a bad name, origin or rate, ConflictError
+    if a live key has that name.
     """
     _check_project(project)
     if not 1 <= len(name) <= 63 or not name.isprintable():
@@ -86,7 +87,9 @@ async def create(
         "create_key", project, name, role.value, hash_key(key), list(origins), rate
     )
     if not made:
-        raise Conflict(f"Project {project!r} has a key named {name!r} already: revoke it first.")
+        raise ConflictError(
+            f"Project {project!r} has a key named {name!r} already: revoke it first."
+        )
     return key
 
 
@@ -96,6 +99,6 @@ async def list_all(database: Database, project: str | None = None) -> list[dict[
 
 
 async def revoke(database: Database, project: str, name: str) -> None:
-    """End a key: every process refuses it within 5 s. Raises NotFound."""
+    """End a key: every process refuses it within 5 s. Raises NotFoundError."""
     if not await database.rows("revoke_key", project, name):
-        raise NotFound(f"Project {project!r} has no live key named {name!r}.")
+        raise NotFoundError(f"Project {project!r} has no live key named {name!r}.")

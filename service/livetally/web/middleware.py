@@ -15,7 +15,7 @@ from ..base.errors import (
     BadRequest,
     LivetallyError,
     MethodNotAllowed,
-    NotFound,
+    NotFoundError,
     ShuttingDown,
     TooLarge,
 )
@@ -140,7 +140,7 @@ def _translated(error: web.HTTPException) -> web.StreamResponse:
     ours: LivetallyError
     match error:
         case web.HTTPNotFound():
-            ours = NotFound()
+            ours = NotFoundError()
         case web.HTTPMethodNotAllowed():
             ours = MethodNotAllowed(f"Use one of: {', '.join(sorted(error.allowed_methods))}.")
         case web.HTTPRequestEntityTooLarge():

@@ -19,7 +19,7 @@ from livetally.archive.archiver import Archive
 from livetally.archive.ledger import Ledger
 from livetally.archive.manifest import Entry
 from livetally.archive.schema import escape
-from livetally.archive.stores import Objects, open_objects
+from livetally.archive.stores import ObjectStore, open_objects
 from livetally.base.config import Config
 from livetally.db.database import Database
 from livetally.dev.aws import LocalAws
@@ -207,7 +207,7 @@ def environment(variables: dict[str, str]) -> Iterator[None]:
 
 @asynccontextmanager
 async def worker(
-    database_url: str, objects: Objects | Path, part_events: int = 1000, interval_s: float = 0
+    database_url: str, objects: ObjectStore | Path, part_events: int = 1000, interval_s: float = 0
 ) -> AsyncIterator[Archive]:
     """An archive loop that a test turns by hand."""
     place = open_objects(str(objects)) if isinstance(objects, Path) else objects

@@ -109,7 +109,7 @@ def queue_message(data: bytes) -> None:
     except LivetallyError as error:
         assert isinstance(error, BadMessage) or error.status in (400, 422), error  # noqa: PT017
         return
-    if isinstance(found, message.Objects):
+    if isinstance(found, message.S3Objects):
         assert all(ref.bucket and ref.key for ref in found.refs)
         return
     numbered: list[tuple[int, bytes | None]] = [

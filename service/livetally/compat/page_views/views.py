@@ -52,7 +52,7 @@ MAX_PATH = 750
 _Text = Annotated[str, Meta(max_length=2048)] | None
 
 
-class View(msgspec.Struct, rename="camel"):
+class BlogView(msgspec.Struct, rename="camel"):
     """A view as it is sent; null and "" mean the same as nothing."""
 
     id: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
@@ -89,10 +89,10 @@ class _Said(msgspec.Struct):
 
 
 _said = msgspec.json.Decoder(_Said)
-_view = msgspec.json.Decoder(View)
+_view = msgspec.json.Decoder(BlogView)
 
 
-def events_of(view: View, own_host: str | None) -> list[dict[str, Any]]:
+def events_of(view: BlogView, own_host: str | None) -> list[dict[str, Any]]:
     """The native events of a view. Raises Unprocessable."""
     id = view.id or new_id()
     page = view.page()
@@ -178,7 +178,7 @@ class Views:
         return socket.subscriptions[article]
 
 
-def _decode(text: str) -> View:
+def _decode(text: str) -> BlogView:
     try:
         if _said.decode(text).message != "views":
             raise BadRequest('The messages known here are {"message":"views",…}.')

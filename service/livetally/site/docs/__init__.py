@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from ...base.errors import NotFound
+from ...base.errors import NotFoundError
 from ...web.middleware import json_response
 from ...web.operation_docs import Text, operation
 from .. import page_header
@@ -68,12 +68,12 @@ class Docs:
         "A part of the reference",
         tag="Pages",
         responses={200: Text("text/css")},
-        errors=(NotFound,),
+        errors=(NotFoundError,),
     )
     async def file(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         if name not in _FILES:
-            raise NotFound
+            raise NotFoundError
         headers = {hdrs.CACHE_CONTROL: "no-cache"}
         text = page_header.style() + _read(name) if name == "docs.css" else _read(name)
         return web.Response(text=text, content_type=_FILES[name], headers=headers)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
-from ...base.errors import NotFound
+from ...base.errors import NotFoundError
 from ...web.operation_docs import Text, operation
 from .. import page_header
 
@@ -108,12 +108,12 @@ class Examples:
         "A part of that page",
         tag="Pages",
         responses={200: Text("text/css")},
-        errors=(NotFound,),
+        errors=(NotFoundError,),
     )
     async def file(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         if name not in _FILES:
-            raise NotFound
+            raise NotFoundError
         headers = {hdrs.CACHE_CONTROL: "no-cache"}
         text = page_header.style() + _read(name) if name == "page.css" else _read(name)
         return web.Response(text=text, content_type=_FILES[name], headers=headers)

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from ... import __version__
-from ...base.errors import LivetallyError, NotFound
+from ...base.errors import LivetallyError, NotFoundError
 from ...schema.http import Failure
 from ...web.operation_docs import Operation, Text
 from .routes import Route, routes_of
@@ -192,7 +192,7 @@ def _errors(route: Route, schemas: _Schemas) -> list[type[LivetallyError]]:
     """A path that takes only some values in its place is not there for others."""
     types = route.operation.path
     taken = [types[name] for name in re.findall(r"{(\w+)}", route.path) if name in types]
-    missing = [NotFound] if any("enum" in schemas[each] for each in taken) else []
+    missing = [NotFoundError] if any("enum" in schemas[each] for each in taken) else []
     return list(dict.fromkeys([*route.operation.every_error, *missing]))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from livetally.compat.page_views.views import View, events_of
+from livetally.compat.page_views.views import BlogView, events_of
 from livetally.web.keys import Role
 from service.tests.support.clients.page_views import Model, reader
 from service.tests.support.postgres import make_keys, query
@@ -106,9 +106,9 @@ async def test_a_range_of_time_is_of_whole_minutes(service: Service) -> None:
     assert (early["total"], early["pages"], early["articles"]) == (0, [], [])
 
 
-def some_view(chance: random.Random) -> View:
+def some_view(chance: random.Random) -> BlogView:
     article, title = chance.choice([("", ""), ("a1", "T"), ("a2", "T"), ("a2", "")])
-    return View(
+    return BlogView(
         article_id=article,
         article_title=title,
         current_page=chance.choice(["/", "/x", "/x?a", "/a b", "/pages/about", "/posts/y", ""]),

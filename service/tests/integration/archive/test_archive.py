@@ -16,7 +16,7 @@ from livetally.archive.directory import Directory
 from livetally.archive.ledger import Hole
 from livetally.archive.manifest import entries
 from livetally.archive.s3 import PIECE_BYTES
-from livetally.archive.stores import Objects, open_objects
+from livetally.archive.stores import ObjectStore, open_objects
 from service.tests.support.archives import (
     Buckets,
     all_archived,
@@ -62,7 +62,7 @@ async def test_every_event_once_in_its_place(database_url: str, tmp_path: Path) 
 class CrashingObjects:
     """A place where the worker dies: before or after the operation that comes next."""
 
-    def __init__(self, place: Objects, dies_at: int, after: bool) -> None:
+    def __init__(self, place: ObjectStore, dies_at: int, after: bool) -> None:
         self._place = place
         self._left = dies_at
         self._after = after

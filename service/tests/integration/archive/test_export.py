@@ -18,8 +18,8 @@ import pytest
 
 from livetally.archive.export import Export, Wanted
 from livetally.archive.restore import restore
-from livetally.archive.stores import Objects, open_objects
-from livetally.base.errors import ArchiveUnavailable, Conflict, NotFound
+from livetally.archive.stores import ObjectStore, open_objects
+from livetally.base.errors import ArchiveUnavailable, ConflictError, NotFoundError
 from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres
 from service.tests.support.archives import (
@@ -128,7 +128,7 @@ async def test_what_no_archive_was_named_for_is_told(database_url: str, tmp_path
 class Meanwhile:
     """A place where something happens before the first object is read."""
 
-    def __init__(self, place: Objects, act: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, place: ObjectStore, act: Callable[[], Awaitable[None]]) -> None:
         self.url, self.temporary, self.put = place.url, place.temporary, place.put
         self.names, self.close = place.names, place.close
         self._place, self._act = place, act
@@ -234,7 +234,7 @@ async def test_a_restore_is_equal(database_url: str, empty_url: str, tmp_path: P
     done = await asyncio.to_thread(livetally, empty_url, "restore", str(tmp_path))
     assert done.returncode == 0, done.stderr.decode()
     assert contents(empty_url) == contents(database_url)
-    with pytest.raises(Conflict, match="already"):
+    with pytest.raises(ConflictError, match="already"):
         await restore(empty_url, objects)
     before = files(tmp_path, "*.parquet")
     async with worker(empty_url, tmp_path) as archive:
@@ -265,7 +265,7 @@ async def test_a_restore_beside_other_events(
     await service.post([{"id": "e-7", "type": "click", "subject": "s 7"}, {**_RED, "id": "new"}])
     before = contents(url)
     objects = open_objects(str(tmp_path))
-    with pytest.raises(Conflict, match="--merge"):
+    with pytest.raises(ConflictError, match="--merge"):
         await restore(url, objects)
     assert contents(url) == before
     await restore(url, objects, merge=True)
@@ -287,7 +287,7 @@ async def test_an_archive_that_was_changed_is_refused(
     """A part that isn't what its manifest says, and one that is gone, stop the restore; so does an
     archive without anything."""
     fill(database_url, 100, hours=1, kinds=1)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await restore(empty_url, open_objects(str(tmp_path)))
     async with worker(database_url, tmp_path) as archive:
         await archive_all(archive)

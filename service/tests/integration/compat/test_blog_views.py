@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livetally.compat.page_views.hosts import host_of, path_of
-from livetally.compat.page_views.views import View, events_of
+from livetally.compat.page_views.views import BlogView, events_of
 from livetally.dev.servers import LocalPostgres
 from livetally.web.keys import Role
 from service.tests.support.browser.chromium import find_chromium, launched
@@ -476,7 +476,7 @@ _referrers = st.sampled_from(
     [None, "", "https://blog.example/x", "https://n.example/", "https://N.example:1/y", "nothing"]
 )
 _views = st.builds(
-    View,
+    BlogView,
     article_id=_article,
     article_title=st.sampled_from([None, "", "T"]),
     current_page=st.builds(str.__add__, _paths, _ends),
@@ -486,7 +486,7 @@ _views = st.builds(
 
 
 @given(st.lists(_views, max_size=30))
-def test_counts_agree_with_a_plain_model(views: list[View]) -> None:
+def test_counts_agree_with_a_plain_model(views: list[BlogView]) -> None:
     """Unique and total views, kinds of pages and referrers, of any views in any order."""
     model, counts = Model(), Counter[tuple[str, str]]()
     for view in views:
@@ -511,7 +511,7 @@ async def test_counts_agree_with_the_model_over_a_socket(service: Service) -> No
         for values in itertools.product(*fields.values()):
             sent = dict(zip(fields, values, strict=True))
             await page.view(**sent)
-            view = View(
+            view = BlogView(
                 article_id=sent["articleId"],
                 article_title=sent["articleTitle"],
                 current_page=sent["currentPage"],
@@ -520,7 +520,7 @@ async def test_counts_agree_with_the_model_over_a_socket(service: Service) -> No
             )
             model.view(view)
         await page.view(articleId="end")
-        model.view(View(article_id="end"))
+        model.view(BlogView(article_id="end"))
         while json.loads(await page.text())["articleId"] != "end":
             pass
     assert stored(service.database_url) == model.counts

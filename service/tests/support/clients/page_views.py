@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from livetally.compat.page_views.views import View
+from livetally.compat.page_views.views import BlogView
 from livetally.web.keys import Role
 from service.tests.support.server import Service
 
@@ -64,7 +64,7 @@ class Model:
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
 
-    def view(self, view: View) -> None:
+    def view(self, view: BlogView) -> None:
         path = (view.current_page or "").split("?")[0].split("#")[0]
         if view.current_page and not path:
             path = "/"
