@@ -35,7 +35,16 @@ RUN cd /venv/lib/python3.11/site-packages/botocore/data \
     && find /venv -type d -name tests -prune -exec rm -r {} + \
     # rich colours no source code here: of 250 languages it needs none.
     && find /venv/lib/python3.11/site-packages/pygments/lexers -name '[a-z]*.py*' -not -name 'special*' -delete
-COPY pyproject.toml README.md ./
+# The documents, which /docs shows (setup.py).
+COPY README.md CHANGELOG.md CONTRIBUTING.md LICENSE pyproject.toml setup.py ./
+COPY .github/SECURITY.md .github/
+COPY frontend/README.md frontend/
+COPY frontend/screenshots frontend/screenshots
+COPY inspec/README.md inspec/
+COPY loadtest/README.md loadtest/
+COPY service/README.md service/GLOSSARY.md service/
+COPY service/deploy/README.md service/deploy/
+COPY terraform/README.md terraform/
 COPY service/livetally service/livetally
 RUN /pip/bin/pip --python /venv/bin/python install -qq --no-deps --no-build-isolation . \
     && /pip/bin/pip --python /venv/bin/python uninstall -qq -y setuptools \
@@ -82,7 +91,7 @@ RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sb
 
 # From nothing, so that what was removed above is not in a layer below.
 FROM scratch AS livetally
-ARG VERSION=0.1.0
+ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Livetally" \
     org.opencontainers.image.description="Durable, exact, live counts of what happens" \

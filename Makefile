@@ -33,13 +33,15 @@ VENV_BROKEN := $(shell test -x .venv/bin/python || echo always)
 NEEDS_WHEEL := import sys; sys.exit(sys.platform != "linux" or sys.version_info < (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-aws test compose-test load-test test-service test-frontend lint format lock bench jitter \
+.PHONY: help run run-aws test dist package-test compose-test load-test test-service test-frontend lint format lock bench jitter \
 	load chaos archive-load queue-load fuzz audit tools terraform-test inspec-test clean clean-data always
 
 help:
 	@echo "make run [PORT=8080]  start everything here and print the address"
 	@echo "make run-aws          the same, with S3, SQS and SNS of its own, and a worker"
 	@echo "make test             lint, then the tests, on the real servers"
+	@echo "make dist             the sdist and the wheel, pages inside, to dist/"
+	@echo "make package-test     install the wheel into an empty environment, and use it"
 	@echo "make compose-test     docker compose up, and break it: tasks, Postgres, Redis, a deploy"
 	@echo "make lint             ruff and mypy --strict"
 	@echo "make format           let ruff format and fix"
@@ -68,13 +70,23 @@ test: .venv/.dev $(PAGE) tools
 	@$(MAKE) --no-print-directory lint test-frontend test-service
 
 test-service: .venv/.dev
-	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not load" $(ARGS)
+	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not load and not package" $(ARGS)
 
 load-test: .venv/.dev
 	@.venv/bin/python -m pytest -m load $(ARGS)
 
 test-frontend: $(PAGE)
 	@if [ -d frontend/node_modules ]; then cd frontend && NODE_OPTIONS=--test-reporter=spec npm test --silent; fi
+
+dist: .venv/.local $(PAGE)
+	@test -f $(PAGE) || { echo "A wheel has the pages inside: building them needs Node." >&2; exit 1; }
+	@rm -rf build dist/*.whl dist/*.tar.gz
+	@.venv/bin/python -c 'from setuptools import build_meta; build_meta.build_sdist("dist")' >/dev/null
+	@.venv/bin/python -m pip wheel -qq --no-deps --no-build-isolation --wheel-dir dist dist/livetally-*.tar.gz
+	@ls dist/*.whl dist/*.tar.gz
+
+package-test: .venv/.dev dist
+	@.venv/bin/python -m pytest service/tests/repo/test_install.py $(ARGS)
 
 compose-test: .venv/.dev
 	@exec service/deploy/tests/run .venv/bin/python -m pytest service/deploy/tests -o timeout=300 $(ARGS)

@@ -194,7 +194,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     page_read_key: Annotated[
         str, Meta(description="A read key that the page at `/` gives to everybody; empty: it asks")
     ] = ""
-    pages_dir: Annotated[str, Meta(description="Where the built pages are")] = "frontend/dist"
+    pages_dir: Annotated[
+        str, Meta(description="Where the built pages are; empty: those that came with the package")
+    ] = ""
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least level that is logged")
     ] = "info"

@@ -12,16 +12,28 @@
 Exit statuses: 0 done, 1 done in part, 2 not done, 130 stopped by Ctrl-C.
 """
 
+import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from . import archive, aws, keys, replay, server, worker
 from .command import run
-from .remote import put, send, simulate, stats, tail
 
-#: In the order of `livetally --help`. Each has `add(commands)`.
-_GROUPS = (server, worker, archive, replay, aws, keys, send, tail, put, stats, simulate)
+#: The module of each command, in the order of `livetally --help`. Each has `add(commands)`.
+_GROUPS = {
+    **dict.fromkeys(("serve", "migrate", "health", "demo"), "server"),
+    "worker": "worker",
+    **dict.fromkeys(("export", "restore"), "archive"),
+    "replay": "replay",
+    "aws-setup": "aws",
+    "keys": "keys",
+    **{name: f"remote.{name}" for name in ("send", "tail", "put", "stats", "simulate")},
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. What went wrong is one line on stderr."""
-    return run((group.add for group in _GROUPS), argv)
+    argv = sys.argv[1:] if argv is None else argv
+    asked = argv[0] if argv else ""
+    # Who asks for one command waits for no other's imports.
+    groups = [_GROUPS[asked]] if asked in _GROUPS else dict.fromkeys(_GROUPS.values())
+    return run((import_module(f".{group}", __name__).add for group in groups), argv)

@@ -16,6 +16,8 @@ SETTINGS = "Settings are environment variables LIVETALLY_*; service/README.md ha
 
 Add = Callable[[Any], None]
 
+_PACKAGE = __name__.partition(".")[0]
+
 
 class CommandError(Exception):
     """A command can't do what it was asked to; the message says why, and what to do."""
@@ -31,9 +33,20 @@ def run(groups: Iterable[Add], argv: Sequence[str] | None) -> int:
     except (CommandError, OSError) as error:
         print("livetally:", *str(error).split(), file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(_PACKAGE):
+            raise
+        print(f"livetally: {_needs(arguments.program, error)}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130  # what a shell says of a command that Ctrl-C ended
     return status
+
+
+def _needs(program: str, error: ModuleNotFoundError) -> str:
+    """What to install: `pip install livetally` alone has what talks to a server elsewhere."""
+    extra = "local" if program.endswith(" demo") else "server"
+    return f"`{program}` needs the package {error.name}: pip install 'livetally[{extra}]'"
 
 
 def _parser(groups: Iterable[Add]) -> argparse.ArgumentParser:
@@ -66,7 +79,7 @@ def add_command(
         epilog=ends,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, program=command.prog)
     return command
 
 

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..ops import logs
 from ..server import process
 from ..server.app import create_app
 from ..site.examples import Login
+from ..site.shipped import pages_folder
 from ..web import keys
 from ..web.auth import Auth
 from ..web.keys import Role
@@ -85,7 +87,9 @@ def run(data_dir: Path, host: str, port: int, *, aws: bool = False) -> int:
 
 
 def _start_aws(servers: contextlib.ExitStack, data_dir: Path) -> dict[str, str]:
-    from . import demo_aws  # needs moto's server
+    if find_spec("moto") is None:
+        raise DemoError("--aws needs moto's server: pip install 'moto[server]'")
+    from . import demo_aws
 
     _say("starting moto's server for S3, SQS and SNS")
     return servers.enter_context(demo_aws.local_aws(data_dir))
@@ -97,7 +101,7 @@ def _shell_settings(config: Config, demo: dict[str, str], aws: dict[str, str]) -
     Those come last on the PATH: a psql that is installed here may be newer.
     """
     programs = [Path(sys.executable).parent, postgres_bin()]
-    wscat = Path(config.pages_dir).resolve().parent / "node_modules" / ".bin"
+    wscat = pages_folder(config.pages_dir).resolve().parent / "node_modules" / ".bin"
     if wscat.is_dir():
         programs.append(wscat)
     variables = {
@@ -169,7 +173,7 @@ def _say(text: str) -> None:
 
 
 def _welcome(url: str, data_dir: Path, demo: dict[str, str], config: Config) -> None:
-    page = Path(config.pages_dir, "index.html").is_file()
+    page = (pages_folder(config.pages_dir) / "index.html").is_file()
     print(
         f"""
 Livetally is running at {url}   (Ctrl-C stops it)

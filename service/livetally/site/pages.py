@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from aiohttp import web
 
@@ -12,6 +11,7 @@ from ..schema.http import PageKeys
 from ..web.auth import Auth
 from ..web.middleware import json_response
 from ..web.operation_docs import Text, operation
+from .shipped import pages_folder
 
 _HINT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Livetally</title>
@@ -32,10 +32,10 @@ _SCRIPT = re.compile(r"[a-z-]{1,50}\.m?js")
 
 
 class BuiltPages:
-    """Serves the folder that Vite built."""
+    """Serves the folder that Vite built; an empty name means the one that came along."""
 
     def __init__(self, folder: str, auth: Auth, write_key: str, read_key: str) -> None:
-        self._folder = Path(folder)
+        self._folder = pages_folder(folder)
         self._auth = auth
         self._write_key = write_key
         self._read_key = read_key

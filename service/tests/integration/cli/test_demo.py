@@ -29,7 +29,9 @@ _INHERITED = ("PATH", "HOME", "PYTHONPATH")
 class Demo:
     """A `livetally demo` in a directory of its own."""
 
-    def __init__(self, home: Path, *arguments: str, port: int | None = None) -> None:
+    def __init__(
+        self, home: Path, *arguments: str, port: int | None = None, **settings: str
+    ) -> None:
         self.home = home
         self.data_dir = home / ".livetally"
         self.port = port or free_port()
@@ -38,7 +40,8 @@ class Demo:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "livetally", "demo", "--port", str(self.port), *arguments],
                 cwd=home,
-                env={name: os.environ[name] for name in _INHERITED if name in os.environ},
+                env={name: os.environ[name] for name in _INHERITED if name in os.environ}
+                | settings,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -170,7 +173,7 @@ def test_a_shell_for_readme_examples(demo: Callable[..., Demo], tmp_path: Path) 
     wscat = tmp_path / "home" / "frontend" / "node_modules" / ".bin" / "wscat"
     wscat.parent.mkdir(parents=True)
     wscat.touch(0o755)
-    one = demo().until_ready()
+    one = demo(LIVETALLY_PAGES_DIR=str(wscat.parents[2] / "dist")).until_ready()
     assert one.count("a", "b") == 2
     script = """
         . .livetally/env
