@@ -43,6 +43,8 @@ class StatsQuery(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "f
     type: Name
     subject: Subject | None = None
     top: Annotated[int, Meta(ge=1, le=MAX_SUBJECTS)] | None = None
+    #: Page by page: the `next` of the page before; empty: the first page.
+    after: Annotated[str, Meta(max_length=1024)] | None = None
     bucket: Literal["minute", "hour", "day"] | None = None
     from_: Moment | None = None
     to: Moment | None = None
@@ -60,7 +62,7 @@ class StatsQuery(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "f
 
     @property
     def _wants_top(self) -> bool:
-        return self.top is not None and (self.from_ or self.to) is not None
+        return (self.top or self.after) is not None and (self.from_ or self.to) is not None
 
 
 class TypesQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -91,10 +93,13 @@ class Stats:
 
         `from` and `to` bound the time, rounded out to whole minutes or buckets; `compare=before`
         adds what there was just before it, as long. Beside a period's counts stands what there was
-        `ever` at that moment: what a live total has beyond it came later.
+        `ever` at that moment: what a live total has beyond it came later. `after` goes through all
+        subjects, page by page.
         """
         key = await self._auth.admit(request, Role.READ)
         query = query_of(request, StatsQuery)
+        if query.after is not None and (query.subject is not None or query.bucket is not None):
+            raise Unprocessable("`after` goes through all subjects' totals, page by page.")
         if query.wants_period:
             return json_response(await self._period(key.project, query))
         if query.bucket or query.from_ or query.to:
@@ -102,15 +107,7 @@ class Stats:
         if query.subject is not None:
             total = await self._database.value("total", key.project, query.type, query.subject)
             return json_response({"type": query.type, "subject": query.subject, "total": total})
-        return json_response(
-            {
-                "type": query.type,
-                "total": await self._database.value("total", key.project, query.type, ""),
-                "subjects": await self._database.rows(
-                    "top_subjects", key.project, query.type, query.largest
-                ),
-            }
-        )
+        return json_response(await self._totals(key.project, query))
 
     @operation(
         "A project's types",
@@ -129,6 +126,16 @@ class Stats:
         after = types[-1]["type"] if len(found) > len(types) else None
         return json_response({"types": types, "next": after})
 
+    async def _totals(self, project: int, query: StatsQuery) -> dict[str, Any]:
+        total = await self._database.value("total", project, query.type, "")
+        asked = (project, query.type)
+        if query.after is None:
+            subjects = await self._database.rows("top_subjects", *asked, query.largest)
+            return {"type": query.type, "total": total, "subjects": subjects}
+        found = await self._database.rows("subjects_after", *asked, query.after, query.largest + 1)
+        subjects, after = _page(found, query.largest)
+        return {"type": query.type, "total": total, "subjects": subjects, "next": after}
+
     async def _period(self, project: int, query: StatsQuery) -> dict[str, Any]:
         """The largest subjects of whole minutes; to compare, also their counts just before."""
         if query.from_ is None or query.subject is not None:
@@ -141,12 +148,20 @@ class Stats:
         # What comes in the very moment when the last minute ends is of this period, too.
         asked = (project, query.type, start, to if query.to else _NEVER, since)
         sums = (await self._database.rows("sum_between", *asked))[0]
-        subjects = await self._database.rows("top_between", *asked, query.largest)
+        page: dict[str, Any] = {}
+        if query.after is None:
+            subjects = await self._database.rows("top_between", *asked, query.largest)
+        else:
+            found = await self._database.rows(
+                "between_after", *asked, query.after, query.largest + 1
+            )
+            subjects, page["next"] = _page(found, query.largest)
+            subjects = [each for each in subjects if each["total"] > 0]
         await buckets.check_edges(self._database, since, start, to)
         if not query.compare:
             for counts in (sums, *subjects):
                 del counts["before"]
-        return {"type": query.type, "from": start, "to": to, **sums, "subjects": subjects}
+        return {"type": query.type, "from": start, "to": to, **sums, "subjects": subjects, **page}
 
     async def _series(self, project: int, query: StatsQuery) -> dict[str, Any]:
         """Whole buckets: `from` is rounded down and `to` up, so that no count is a part of one."""
@@ -168,6 +183,12 @@ class Stats:
         if query.subject is not None:
             answer["subject"] = query.subject
         return answer | {"bucket": bucket, "from": start, "to": to, "series": series}
+
+
+def _page(found: list[dict[str, Any]], size: int) -> tuple[list[dict[str, Any]], str | None]:
+    """So many of them, and after which the next page begins, if there is more."""
+    subjects = found[:size]
+    return subjects, subjects[-1]["subject"] if len(found) > size else None
 
 
 def _before(moment: datetime, time: timedelta) -> datetime:

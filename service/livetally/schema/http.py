@@ -81,6 +81,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}
     ever: Count | UnsetType = UNSET
     from_: datetime | UnsetType = UNSET
     to: datetime | UnsetType = UNSET
+    #: Of a page, if one is asked for with `after`: the next page's; null: there is none.
+    next: str | UnsetType | None = UNSET
 
 
 class Type(msgspec.Struct, frozen=True):

@@ -74,6 +74,14 @@ SELECT min(subject) AS subject, sum(n)::bigint AS total FROM totals
 WHERE project = $1 AND type = $2 AND subject <> ''
 GROUP BY subject_key ORDER BY 2 DESC, 1 LIMIT $3;
 
+-- name: subjects_after
+-- A page of a type's subjects: those after $3 ('': from the first), at most $4. They are in the
+-- index's order, which no count changes: each is on one page, and a page reads no more than itself.
+SELECT min(subject) AS subject, sum(n)::bigint AS total FROM totals
+WHERE project = $1 AND type = $2 AND subject <> ''
+  AND subject_key > CASE $3 WHEN '' THEN '00000000000000000000000000000000' ELSE md5($3) END::uuid
+GROUP BY subject_key ORDER BY subject_key LIMIT $4;
+
 -- name: types
 -- A project's types after name $2, in order, at most $3, with their grand totals. Each is found by
 -- one step in the index from the one before: subjects are not read.
@@ -117,6 +125,24 @@ CROSS JOIN LATERAL (
       AND at >= $5::timestamptz AND at < $4::timestamptz
 ) AS m
 WHERE m.total > 0 ORDER BY m.total DESC, s.subject LIMIT $6;
+
+-- name: between_after
+-- The same of a page of subjects, as in subjects_after ($6, $7); also of those with nothing then.
+SELECT s.subject, m.total, m.before, s.ever
+FROM (
+    SELECT subject_key, min(subject) AS subject, sum(n)::bigint AS ever FROM totals
+    WHERE project = $1 AND type = $2 AND subject <> ''
+      AND subject_key > CASE $6 WHEN '' THEN '00000000000000000000000000000000' ELSE md5($6) END::uuid
+    GROUP BY subject_key ORDER BY subject_key LIMIT $7
+) AS s
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(n) FILTER (WHERE at >= $3), 0)::bigint AS total,
+           coalesce(sum(n) FILTER (WHERE at < $3), 0)::bigint AS before
+    FROM history
+    WHERE project = $1 AND type = $2 AND subject_key = s.subject_key
+      AND at >= $5::timestamptz AND at < $4::timestamptz
+) AS m
+ORDER BY s.subject_key;
 
 -- name: series
 -- Buckets in which nothing happened are there too, with 0. $6 is 'minute', 'hour' or 'day'.

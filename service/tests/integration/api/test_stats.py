@@ -88,6 +88,37 @@ async def test_the_largest_subjects_are_listed(service: Service) -> None:
     assert len(top(await service.stats(type="click", top=1000))) == 1000
 
 
+async def test_all_subjects_come_page_by_page(service: Service) -> None:
+    """Each subject is on one page, while counts grow between the pages; of a period likewise."""
+    subjects = [f"s{number:04}" for number in range(1200)]
+
+    async def count_all(named: list[str]) -> None:
+        for start in range(0, len(named), 600):
+            events = [{"type": "click", "subject": each} for each in named[start : start + 600]]
+            await service.post(events)
+
+    async def pages(**asked: object) -> list[str]:
+        found: list[str] = []
+        after: str | None = ""
+        while after is not None:
+            page = await service.stats(type="click", top=500, after=after, **asked)
+            found += [each["subject"] for each in page["subjects"]]
+            assert all(each["total"] >= 1 for each in page["subjects"])
+            after = page["next"]
+            await count_all(subjects[::7])
+        return found
+
+    await count_all(subjects)
+    count(service.database_url, "long ago", "2026-03-01T10:00:00Z", 5)
+    assert sorted(await pages()) == ["long ago", *subjects]
+    assert sorted(await pages(**{"from": f"{datetime.now(UTC):%Y-%m-%dT00:00:00Z}"})) == subjects
+    last = await service.stats(type="click", after="s0000", top=1)
+    assert set(last) == {"type", "total", "subjects", "next"}
+    for wrong in ("subject=red", "bucket=day"):
+        status, refused = await ask(service, f"type=click&after=&{wrong}")
+        assert (status, refused["error"]["code"]) == (422, "unprocessable"), wrong
+
+
 async def test_the_largest_of_a_period_beside_the_period_before(service: Service) -> None:
     """With `top` and a time the totals are those of whole minutes, largest first; `compare=before`
     adds what the same subjects had in the time just before, which is as long."""
@@ -270,6 +301,8 @@ _MINUTE = datetime(2026, 1, 1, tzinfo=UTC)
 QUERIES: dict[str, tuple[object, ...]] = {
     "total": (7, "t7", "s7"),
     "top_subjects": (7, "t7", 100),
+    "subjects_after": (7, "t7", "s3", 100),
+    "between_after": (7, "t7", _MINUTE, _MINUTE + timedelta(hours=1), _MINUTE, "s3", 100),
     "types": (7, "t3", 100),
     "sum_between": (7, "t7", _MINUTE, _MINUTE + timedelta(hours=1), _MINUTE),
     "top_between": (7, "t7", _MINUTE, _MINUTE + timedelta(hours=1), _MINUTE, 100),
