@@ -12,11 +12,14 @@
 `AsyncClient` is the same with `await`. The parts:
 
     requests    AsyncClient: what can be asked and sent
-    threads     Client: the same for threads, by a loop in a thread of its own
-    outbox      events that wait to be sent: batches, retries, bounds
-    live        watching a topic: reconnect, resume
+    sending     its half that sends events, and ends well
+    threads     Client: the same for threads
+    background  the thread with a loop in which that works, until the process ends
+    outbox      events that wait to be sent: bounds, batches, retries
+    events      an event as it is sent, with an id; and what became of it
+    live        topics, and watching one: reconnect, resume
     wire        one request, tried again where that is safe
-    topics      what can be watched
+    answers     what an answer means; only Livetally's own count
     errors      what can go wrong
 
 Nothing of the server is needed to import it, only aiohttp and msgspec.
@@ -50,15 +53,15 @@ from .errors import (
     Forbidden,
     NotFound,
     QueueFull,
+    Redirected,
     Refused,
     Unauthorized,
     Unavailable,
 )
-from .live import AsyncLive, LiveMessage, Reconnecting
-from .outbox import Event
+from .events import Event
+from .live import AsyncLive, LiveMessage, Reconnecting, Topic, feed, item, items, totals
 from .requests import AsyncClient
 from .threads import Client, Live
-from .topics import Topic, feed, item, items, totals
 
 __all__ = [
     "Ack",
@@ -89,6 +92,7 @@ __all__ = [
     "QueueFull",
     "Reason",
     "Reconnecting",
+    "Redirected",
     "Referrer",
     "Refused",
     "Rejected",

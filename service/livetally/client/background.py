@@ -4,9 +4,10 @@ Before the process ends what is queued is sent, if that takes no longer than `EX
 says how much was not. From then on every event is sent before `track` returns: there may be no
 later.
 
-`atexit` is for the end of an interpreter. Children of multiprocessing and of billiard (Celery's)
-end without that, by `os._exit`, after their own module's finalizers. Nobody is asked at `os._exit`
-by itself, at SIGKILL, or at a signal that nobody handles, as SIGTERM is by default: flush before.
+`atexit` is for the end of an interpreter. Children of multiprocessing and billiard end without
+that, by `os._exit`, after their own module's finalizers; those of Celery's pool after a signal of
+Celery's. Nobody is asked at `os._exit` by itself, at SIGKILL, or at a signal that nobody handles,
+as SIGTERM is by default: flush before.
 """
 
 import asyncio
@@ -97,7 +98,7 @@ def before_process_ends(work: Callable[[], None]) -> Callable[[], None]:
     """Have it done at the end of this process, not of its forks. Returns what calls that off."""
     pid = os.getpid()
 
-    def once() -> None:
+    def once(*_: object, **__: object) -> None:
         if os.getpid() == pid:
             work()
 
@@ -107,10 +108,15 @@ def before_process_ends(work: Callable[[], None]) -> Callable[[], None]:
         for name in _FINALIZING
         if name in sys.modules
     ]
+    celery = sys.modules.get("celery.signals")
+    if celery is not None:
+        celery.worker_process_shutdown.connect(once, weak=False)
 
     def forget() -> None:
         atexit.unregister(once)
         for finalizer in finalizers:
             finalizer.cancel()
+        if celery is not None:
+            celery.worker_process_shutdown.disconnect(once)
 
     return forget

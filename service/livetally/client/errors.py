@@ -61,9 +61,31 @@ class Refused(ClientError):
 
 
 class Unavailable(ClientError):
-    """The server couldn't be reached, or couldn't store it, for as long as was waited."""
+    """The server couldn't be reached, or couldn't store it, for as long as was waited.
+
+    `wait_s` is for how long the server wants to be left alone, `untouched` whether it is certain
+    that nothing was done.
+    """
 
     code = "unavailable"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        code: str | None = None,
+        *,
+        wait_s: float = 0.0,
+        untouched: bool = False,
+    ) -> None:
+        super().__init__(message, code)
+        self.wait_s = wait_s
+        self.untouched = untouched
+
+
+class Redirected(Unavailable):
+    """The address leads elsewhere. The key doesn't go along: give the address that is meant."""
+
+    code = "redirected"
 
 
 class QueueFull(ClientError):
@@ -78,17 +100,19 @@ class Closed(ClientError):
     code = "closed"
 
 
-def refusal(status: int, code: str, message: str) -> ClientError:
-    """The error for an answer of this status."""
-    kinds: dict[int, type[ClientError]] = {
-        401: Unauthorized,
-        403: Forbidden,
-        404: NotFound,
-        409: Conflict,
-    }
-    if status in kinds:
-        return kinds[status](message, code)
-    return Unavailable(message, code) if may_pass(status) else Refused(message, code)
+#: Livetally's own words for what won't get better by waiting. Whatever else is said (by a login
+#: page, a proxy, a firewall) may be over in a minute: it costs a pause, and never an event.
+FINAL: dict[str, type[ClientError]] = {
+    **dict.fromkeys(("missing_key", "unknown_key"), Unauthorized),
+    **dict.fromkeys(("wrong_role", "foreign_origin"), Forbidden),
+    "not_found": NotFound,
+    **dict.fromkeys(("conflict", "version_conflict"), Conflict),
+    **dict.fromkeys(("bad_request", "malformed_json", "bad_position"), Refused),
+    **dict.fromkeys(("unprocessable", "unsupported_media_type", "unstorable_event"), Refused),
+    **dict.fromkeys(("too_large", "too_many_events", "no_valid_event"), Refused),
+    **dict.fromkeys(("invalid_event", "properties_too_large", "too_deep"), Refused),
+    **dict.fromkeys(("duplicate_key", "nul_character"), Refused),
+}
 
 
 def may_pass(status: int) -> bool:

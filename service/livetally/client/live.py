@@ -6,30 +6,58 @@ from the position of the last message that was handed over.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from types import TracebackType
-from typing import Literal, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self
 
 import aiohttp
 import msgspec
 from msgspec import UNSET
 
 from ..schema.http import Position
-from ..schema.live import Error, Events, Fresh, Gap, Message, Snapshot, Stale, Update
-from .errors import Refused, Unauthorized, may_pass, refusal
-from .topics import Topic
-from .wire import BROKEN, MAX_MESSAGE_BYTES, Wire, pause, retry_after
+from ..schema.live import Error, Events, Fresh, Gap, Message, Ready, Snapshot, Stale, Update
+from .answers import LONGEST_WAIT_S, retry_after
+from .errors import FINAL, Redirected, Refused
+from .wire import BROKEN, Wire, pause
 
-#: The server pings every 20 s. Who hears nothing for this long asks; without an answer it is gone.
+#: A snapshot of 1,000 subjects of 1,024 characters, each of them escaped, is 6 MiB.
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+#: Who hears nothing for this long asks (a server may ping as seldom as every 300 s); without an
+#: answer it is gone.
 SILENCE_S = 25.0
 ANSWER_S = 10.0
 #: A connection that held this long was a good one: the next pause is a short one again.
 STEADY_S = 5.0
 
-_POLICY_VIOLATION = 1008
+_PING = '{"type":"ping"}'
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 _encoder = msgspec.json.Encoder()
+
+
+#: As the live protocol writes it.
+Topic = Mapping[str, Any]
+
+
+def totals(type: str, subjects: Sequence[str] | None = None) -> Topic:
+    """Every total of a type (the 1,000 largest), or those of some subjects."""
+    return {"totals": type} if subjects is None else {"totals": type, "subjects": list(subjects)}
+
+
+def feed(type: str, subject: str | None = None) -> Topic:
+    """Every event of a type, or of one of its subjects, in order, once."""
+    return {"feed": type} if subject is None else {"feed": type, "subject": subject}
+
+
+def item(key: str, id: str) -> Topic:
+    """One item's latest value."""
+    return {"item": [key, id]}
+
+
+def items(key: str) -> Topic:
+    """The latest values of all items of a key."""
+    return {"items": key}
 
 
 class Reconnecting(msgspec.Struct, frozen=True, tag="reconnecting"):
@@ -49,7 +77,7 @@ class _Hint(msgspec.Struct):
     reconnect_after_ms: int = 0
 
 
-class _Cut(Exception):
+class Cut(Exception):
     """The connection is no good any more; come back after `least_s` at the earliest."""
 
     def __init__(self, reason: str, least_s: float = 0.0) -> None:
@@ -98,18 +126,19 @@ class AsyncLive:
         while True:
             opened_at = None
             try:
-                async with self._connect() as socket:
+                async with open_socket(
+                    self._wire.session, self._wire.url, self._wire.key
+                ) as socket:
+                    await self._greeting(socket)
                     opened_at = time.monotonic()
                     await self._subscribe(socket)
                     while True:
                         if (message := await self._next(socket)) is not None:
                             yield message
-            except aiohttp.WSServerHandshakeError as error:
-                cut = _handshake(error)
-            except _Cut as error:
+            except Cut as error:
                 cut = error
-            except BROKEN as error:
-                cut = _Cut(str(error) or type(error).__name__)
+            except (*BROKEN, Redirected) as error:
+                cut = Cut(str(error) or type(error).__name__)
             if opened_at is not None and time.monotonic() - opened_at >= STEADY_S:
                 self._attempt = 0
             wait = cut.least_s + pause(self._attempt)
@@ -118,14 +147,12 @@ class AsyncLive:
             yield Reconnecting(wait, str(cut))
             await asyncio.sleep(wait)
 
-    def _connect(
-        self,
-    ) -> "aiohttp.client._BaseRequestContextManager[aiohttp.ClientWebSocketResponse]":
-        return self._wire.session.ws_connect(
-            self._wire.url + "/v1/live",
-            max_msg_size=MAX_MESSAGE_BYTES,
-            timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
-        )
+    async def _greeting(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Wait for what only Livetally says. Raises Cut, TimeoutError, or what is final."""
+        async with asyncio.timeout(ANSWER_S):
+            while not isinstance(message := self._decode(socket, await socket.receive()), Ready):
+                if isinstance(message, Error):
+                    self._declined(message)
 
     async def _subscribe(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         topic = dict(self._topic)
@@ -135,16 +162,8 @@ class AsyncLive:
         await socket.send_str(_encoder.encode(message).decode())
 
     async def _next(self, socket: aiohttp.ClientWebSocketResponse) -> LiveMessage | None:
-        """The next message, if it is one for the caller. Raises _Cut, or what is final."""
-        frame = await self._receive(socket)
-        if frame.type is not aiohttp.WSMsgType.TEXT:
-            self._ended(socket, frame)
-        try:
-            message = _decoder.decode(frame.data)
-        except msgspec.ValidationError as error:
-            raise Refused(f"The server says what this version doesn't know: {error}") from None
-        except msgspec.DecodeError as error:
-            raise _Cut(f"The server sends no JSON: {error}") from None
+        """The next message, if it is one for the caller. Raises Cut, or what is final."""
+        message = self._decode(socket, await self._receive(socket))
         match message:
             case Error():
                 self._declined(message)
@@ -165,35 +184,60 @@ class AsyncLive:
         if self.state != "stale":
             self.state = "live"
 
+    def _decode(self, socket: aiohttp.ClientWebSocketResponse, frame: aiohttp.WSMessage) -> Message:
+        if frame.type is not aiohttp.WSMsgType.TEXT:
+            self._ended(socket, frame)
+        try:
+            return _decoder.decode(frame.data)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            known = self.state in ("live", "stale") and isinstance(error, msgspec.ValidationError)
+            if known:
+                raise Refused(f"The server says what this version doesn't know: {error}") from None
+            raise Cut(f"It isn't Livetally that answers: is the address right? {error}") from None
+
     async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> aiohttp.WSMessage:
         # Not aiohttp's heartbeat: it would cut off a caller who takes long over a message.
         try:
             return await socket.receive(SILENCE_S)
         except TimeoutError:
-            raise _Cut(f"Nothing was heard for {SILENCE_S:g} s.") from None
+            await socket.send_str(_PING)
+        try:
+            return await socket.receive(ANSWER_S)
+        except TimeoutError:
+            raise Cut(f"The server doesn't answer within {ANSWER_S:g} s.") from None
 
     def _ended(self, socket: aiohttp.ClientWebSocketResponse, frame: aiohttp.WSMessage) -> NoReturn:
+        # A key that is no good was said before; whatever else ends a connection may pass.
         reason = str(frame.extra or "") if frame.type is aiohttp.WSMsgType.CLOSE else ""
-        if socket.close_code == _POLICY_VIOLATION:
-            raise Unauthorized(reason)
         try:
             hint = msgspec.json.decode(reason, type=_Hint).reconnect_after_ms / 1000
         except msgspec.MsgspecError:
             hint = 0.0
-        why = (
-            "The server restarts." if hint or socket.close_code == 1012 else "The connection ended."
-        )
-        raise _Cut(why, hint)
+        restarts = hint or socket.close_code == 1012
+        why = "The server restarts." if restarts else "The connection ended."
+        raise Cut(why, min(max(hint, 0.0), LONGEST_WAIT_S))
 
     def _declined(self, error: Error) -> NoReturn:
         if error.retry_after_s is not UNSET:
-            raise _Cut(error.message, error.retry_after_s)
-        status = {"missing_key": 401, "unknown_key": 401, "wrong_role": 403, "foreign_origin": 403}
-        raise refusal(status.get(error.code, 400), error.code, error.message)
+            raise Cut(error.message, min(max(error.retry_after_s, 0), LONGEST_WAIT_S))
+        if error.code not in FINAL:
+            raise Cut(error.message)
+        raise FINAL[error.code](error.message, error.code)
 
 
-def _handshake(error: aiohttp.WSServerHandshakeError) -> _Cut:
-    """What the refusal of a connection means. Raises what is final."""
-    if may_pass(error.status):
-        return _Cut(f"The server answers {error.status}.", retry_after(error.headers or {}))
-    raise refusal(error.status, "refused", f"The server answers {error.status} to this key.")
+@contextlib.asynccontextmanager
+async def open_socket(
+    session: aiohttp.ClientSession, url: str, key: str
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A websocket to /v1/live. The key is its first message: so it goes to a websocket only, and
+    what is refused on the way there is never a refusal of the key. Raises Cut, or BROKEN."""
+    timeout = aiohttp.ClientWSTimeout(ws_close=2.0)
+    try:
+        socket = await session.ws_connect(
+            url + "/v1/live", max_msg_size=MAX_MESSAGE_BYTES, timeout=timeout
+        )
+    except aiohttp.WSServerHandshakeError as error:
+        raise Cut(f"The server answers {error.status}.", retry_after(error.headers or {})) from None
+    async with socket:
+        await socket.send_str(_encoder.encode({"type": "auth", "key": key}).decode())
+        yield socket

@@ -1,140 +1,36 @@
 """Events that wait to be sent: a bounded queue, and the loop that empties it in batches.
 
 Every event gets its id before it is sent at all, so that it counts once however often it has to be
-sent. A batch is sent until it is answered; meanwhile the next ones wait, in order.
+sent. A batch is sent until it is answered by Livetally itself; meanwhile the next ones wait, in
+order. Nothing is dropped in silence: what is refused, given up or not taken is told.
 """
 
 import asyncio
 import contextlib
 import logging
-import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable
 
-import msgspec
-from msgspec import UNSET, UnsetType
-
-from ..schema.http import Ack, NoneValid, Reason, Rejected
-from .errors import ClientError, Closed, QueueFull, Refused, Unavailable
-from .wire import Answer, Wire
+from ..schema.http import Ack, Reason, Rejected
+from .errors import ClientError, Closed, Forbidden, QueueFull, Refused, Unauthorized, Unavailable
+from .events import BATCH_BYTES, BATCH_EVENTS, Sealed, deliver, post
+from .wire import Wire, pause
 
 log = logging.getLogger(__name__)
 
-#: A request takes 1,000 events and 1 MiB; one event at most 16 KiB of properties and a subject.
-BATCH_EVENTS = 500
-BATCH_BYTES = 512 * 1024
-MAX_EVENT_BYTES = 64 * 1024
-#: What waits longest for company.
+#: The first event goes at once: its process may end in any moment. What comes after it waits this
+#: long for company.
 LINGER_S = 0.1
+#: A key that is refused is tried again this much later, at the earliest.
+KEY_PAUSE_S = 30.0
 #: The queue's bound in bytes; the one in events is the user's choice.
 QUEUE_BYTES = 64 * 1024 * 1024
 #: Refusals that are remembered until somebody asks.
 KEPT_REFUSALS = 1_000
 
-_encoder = msgspec.json.Encoder()
 
-
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened: `type` is what, `subject` to what."""
-
-    type: str
-    subject: str
-    id: str | UnsetType = UNSET
-    session: str | UnsetType | None = UNSET
-    occurred_at: datetime | UnsetType | None = UNSET
-    properties: Mapping[str, Any] | UnsetType | None = UNSET
-
-
-class Sealed(msgspec.Struct, frozen=True):
-    """An event as it is sent, every time."""
-
-    id: str
-    text: bytes
-
-
-def seal(event: Event | Mapping[str, Any]) -> Sealed:
-    """Give it an id, and encode it. Raises Refused for what is no JSON, or too large."""
-    fields = (
-        {name: value for name, value in msgspec.structs.asdict(event).items() if value is not UNSET}
-        if isinstance(event, Event)
-        else dict(event)
-    )
-    fields = {name: value for name, value in fields.items() if value is not None}
-    id = str(fields.setdefault("id", secrets.token_hex(16)))
-    try:
-        text = _encoder.encode(fields)
-    except (TypeError, ValueError, RecursionError, UnicodeEncodeError) as error:
-        raise Refused(f"The event is no JSON: {error}", "invalid_event") from None
-    if len(text) > MAX_EVENT_BYTES:
-        raise Refused(f"The event takes {len(text):,} bytes: too large.", "properties_too_large")
-    return Sealed(id, text)
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-async def deliver(wire: Wire, events: Sequence[Sealed], timeout_s: float | None = None) -> Ack:
-    """Send events that fit into a request, until they are answered. Raises a ClientError.
-
-    Refused events are in the Ack; only what is refused whole raises.
-    """
-    body = b"[%b]" % b",".join(event.text for event in events)
-    answer = await wire.call("POST", "/v1/events", body=body, accept=(422,), timeout_s=timeout_s)
-    if answer.status == 422:
-        return await _refused(wire, events, answer, timeout_s)
-    return answer.decode(Ack)
-
-
-async def _refused(
-    wire: Wire, events: Sequence[Sealed], answer: Answer, timeout_s: float | None
-) -> Ack:
-    """Which of them it is. When the answer doesn't say, halves are sent apart until it is clear."""
-    try:
-        found = msgspec.json.decode(answer.body, type=NoneValid)
-    except msgspec.ValidationError:
-        if len(events) == 1:
-            reason = answer.decode(_Whole).error
-            return Ack(accepted=0, duplicates=0, rejected=[Rejected(0, reason)])
-        half = len(events) // 2
-        return join(
-            [
-                (0, await deliver(wire, events[:half], timeout_s)),
-                (half, await deliver(wire, events[half:], timeout_s)),
-            ]
-        )
-    return Ack(accepted=found.accepted, duplicates=found.duplicates, rejected=found.rejected)
-
-
-class _Whole(msgspec.Struct):
-    error: Reason
-
-
-def join(parts: Sequence[tuple[int, Ack]]) -> Ack:
-    """The Ack of all parts; each begins with the event of this index."""
-    return Ack(
-        accepted=sum(ack.accepted for _, ack in parts),
-        duplicates=sum(ack.duplicates for _, ack in parts),
-        rejected=[
-            Rejected(start + each.index, each.error)
-            for start, ack in parts
-            for each in ack.rejected
-        ],
-    )
-
-
-def batches(events: Sequence[Sealed]) -> list[Sequence[Sealed]]:
-    """The same events in the same order, in parts that fit into a request."""
-    parts, start, size = [], 0, 0
-    for index, event in enumerate(events):
-        if index - start >= BATCH_EVENTS or size + len(event.text) > BATCH_BYTES:
-            parts.append(events[start:index])
-            start, size = index, 0
-        size += len(event.text) + 1
-    return [*parts, events[start:]] if start < len(events) else parts
+_NO_KEY = (Unauthorized, Forbidden)
 
 
 class Outbox:
@@ -146,15 +42,18 @@ class Outbox:
         self._wire = wire
         self._max_events = max_events
         self._on_refused = on_refused
-        self._lock = threading.Lock()
+        #: A signal's handler may count something while its own thread is at it.
+        self._lock = threading.RLock()
         self._queue: deque[Sealed] = deque()
         self._bytes = 0
         self._taken = self._settled = 0
         self._closed = False
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._last_call = asyncio.Event()
         self._moved = asyncio.Condition()
         self._refused: deque[Rejected] = deque(maxlen=KEPT_REFUSALS)
+        #: Why the last try failed; None after one that didn't.
         self._failure: ClientError | None = None
         self.accepted = self.duplicates = self.refused = 0
 
@@ -168,7 +67,7 @@ class Outbox:
             if self._closed:
                 raise Closed
             if len(self) >= self._max_events or self._bytes + len(event.text) > QUEUE_BYTES:
-                raise QueueFull
+                raise QueueFull(f"{len(self):,} events wait: this one was not taken.{self._why()}")
             self._queue.append(event)
             self._bytes += len(event.text)
             self._taken += 1
@@ -182,12 +81,20 @@ class Outbox:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LINGER_S):
-                    await self._hurry.wait()
-            self._hurry.clear()
-            while batch := self._next():
-                await self._send(batch)
+            await self.send_all()
+            await _unless(self._hurry, LINGER_S)
+
+    async def send_all(self) -> None:
+        """Send what waits."""
+        while batch := self._next():
+            try:
+                ack = await self._send(batch)
+            except BaseException:
+                with self._lock:
+                    self._queue.extendleft(reversed(batch))
+                raise
+            self._note(batch, ack)
+            await self._settle(batch)
 
     def _next(self) -> list[Sealed]:
         batch: list[Sealed] = []
@@ -199,29 +106,37 @@ class Outbox:
                 size += len(event.text)
         return batch
 
-    async def _send(self, batch: list[Sealed]) -> None:
-        """Until it is answered, however long the server is away."""
-        ack = None
-        while ack is None:
+    async def _send(self, batch: list[Sealed]) -> Ack:
+        """Until it is answered, however long the server is away or the key no good."""
+        attempt = 0
+        while True:
             try:
-                ack = await deliver(self._wire, batch)
-            except Unavailable as error:
-                log.warning("%d events wait: %s", len(self), error)
+                ack = await deliver(lambda events: post(self._wire, events), batch)
             except ClientError as error:
-                ack = self._refuse_all(batch, error)
-        self._note(batch, ack)
+                failure = error
+            except Exception as error:
+                log.exception("sending failed")
+                failure = Unavailable(f"{type(error).__name__}: {error}")
+            else:
+                self._failure = None
+                return ack
+            wait = _least_wait(failure) + pause(attempt)
+            log.warning("%d events wait for %.1f s: %s", len(self), wait, failure)
+            await self._fail(failure)
+            await _unless(self._last_call, wait)
+            attempt += 1
+
+    async def _fail(self, error: ClientError) -> None:
         async with self._moved:
-            self._settled += len(batch)
-            with self._lock:
-                self._bytes -= sum(len(event.text) for event in batch)
+            self._failure = error
             self._moved.notify_all()
 
-    def _refuse_all(self, batch: list[Sealed], error: ClientError) -> Ack:
-        """The key is no good, or the address: sending it again wouldn't help."""
-        self._failure = error
-        reason = Reason(error.code, str(error))
-        rejected = [Rejected(index, reason) for index in range(len(batch))]
-        return Ack(accepted=0, duplicates=0, rejected=rejected)
+    async def _settle(self, batch: list[Sealed]) -> None:
+        async with self._moved:
+            with self._lock:
+                self._settled += len(batch)
+                self._bytes -= sum(len(event.text) for event in batch)
+            self._moved.notify_all()
 
     def _note(self, batch: list[Sealed], ack: Ack) -> None:
         self.accepted += ack.accepted
@@ -241,27 +156,45 @@ class Outbox:
     async def flush(self, timeout_s: float) -> None:
         """Return once all events of now are on disk.
 
-        Raises Unavailable if that takes too long (they stay queued), or Refused, Unauthorized… for
-        what was refused since the last flush.
+        Raises Unavailable if that takes too long, Unauthorized or Forbidden if the key is no good
+        (the events stay queued), or Refused for what was refused since the last flush.
         """
         wanted = self._taken
         self._wake.set()
         self._hurry.set()
         try:
             async with asyncio.timeout(timeout_s), self._moved:
-                await self._moved.wait_for(lambda: self._settled >= wanted)
+                await self._moved.wait_for(
+                    lambda: self._settled >= wanted or isinstance(self._failure, _NO_KEY)
+                )
         except TimeoutError:
-            raise Unavailable(
-                f"{wanted - self._settled} events could not be sent within {timeout_s:g} s."
-            ) from None
+            count = f"{wanted - self._settled} events could not be sent within {timeout_s:g} s."
+            raise Unavailable(count + self._why()) from None
+        if self._settled < wanted and self._failure is not None:
+            count = f"{wanted - self._settled} events wait."
+            raise type(self._failure)(f"{self._failure} {count}", self._failure.code)
         self._complain()
 
+    async def last_flush(self, timeout_s: float) -> None:
+        """`flush` with nothing after it: what waits for its next try is tried now."""
+        self._failure = None
+        self._last_call.set()
+        await self.flush(timeout_s)
+
+    def give_up(self) -> int:
+        """Wait for nothing any more; how many events that loses."""
+        with self._lock:
+            lost = len(self)
+            self._queue.clear()
+            self._settled, self._bytes = self._taken, 0
+        return lost
+
+    def _why(self) -> str:
+        return "" if self._failure is None else f" {self._failure}"
+
     def _complain(self) -> None:
-        failure, self._failure = self._failure, None
         rejected = list(self._refused)
         self._refused.clear()
-        if failure is not None:
-            raise failure
         if rejected:
             first = rejected[0].error
             raise Refused(
@@ -274,3 +207,17 @@ class Outbox:
         """Take nothing more."""
         with self._lock:
             self._closed = True
+
+
+def _least_wait(error: ClientError) -> float:
+    if isinstance(error, Unavailable):
+        return error.wait_s
+    return KEY_PAUSE_S if isinstance(error, _NO_KEY) else 0.0
+
+
+async def _unless(event: asyncio.Event, seconds: float) -> None:
+    """Wait so long, unless something happens; that it did is forgotten then."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    event.clear()

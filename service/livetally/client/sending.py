@@ -41,6 +41,7 @@ class Sender:
         self._wire = Wire(url, key, timeout_s)
         self.outbox = Outbox(self._wire, max_queue, on_refused)
         self._sending: asyncio.Task[None] | None = None
+        self._resting = asyncio.Lock()
         self._closed = False
         weakref.finalize(self, _forgotten, self.outbox, os.getpid())
 
@@ -172,16 +173,17 @@ class Sender:
 
     async def rest(self, timeout_s: float) -> None:
         """Flush, and hold nothing open: the process may end. What comes later begins anew."""
-        try:
-            if len(self.outbox):
-                self.send_queued()
-            await self.outbox.last_flush(timeout_s)
-        finally:
-            sending, self._sending = self._sending, None
-            if sending is not None:
-                sending.cancel()
-                await asyncio.wait([sending])
-            await self._wire.close()
+        async with self._resting:
+            try:
+                if len(self.outbox):
+                    self.send_queued()
+                await self.outbox.last_flush(timeout_s)
+            finally:
+                sending, self._sending = self._sending, None
+                if sending is not None:
+                    sending.cancel()
+                    await asyncio.wait([sending])
+                await self._wire.close()
 
     def give_up(self, why: str) -> None:
         """Nothing is sent any more; say what that loses."""

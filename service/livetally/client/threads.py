@@ -2,12 +2,10 @@
 
 The asynchronous client does the work, in a thread of its own that starts with the first call. After
 a fork the child has a client of its own: nothing queued (the parent sends that), and a new thread.
-At the end of the program what is still queued is sent, if that takes no longer than `EXIT_S`.
+However a process ends, what is still queued is sent, or it is said how much was not: see
+`background`.
 """
 
-import asyncio
-import atexit
-import concurrent.futures
 import contextlib
 import os
 import threading
@@ -27,65 +25,16 @@ from ..schema.http import (
     RemovedItem,
     Series,
     StoredItem,
+    Subject,
     Totals,
 )
-from .errors import ClientError, Closed
-from .live import AsyncLive, LiveMessage, State
-from .outbox import Event
+from .background import Background
+from .errors import Closed
+from .events import Event
+from .live import AsyncLive, LiveMessage, State, Topic
 from .requests import AsyncClient
-from .topics import Topic
-
-#: How long the end of a program waits for events that nobody has flushed.
-EXIT_S = 5.0
 
 T = TypeVar("T")
-
-
-class _Loop:
-    """A thread with an event loop, and the client that lives in it."""
-
-    def __init__(self, make: Callable[[], AsyncClient]) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self._run, name="livetally", daemon=True)
-        self.thread.start()
-        self.client = self.wait(self._make(make))
-        self._pid = os.getpid()
-        atexit.register(self._exiting)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
-
-    async def _make(self, make: Callable[[], AsyncClient]) -> AsyncClient:
-        return make()
-
-    def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do it in the loop; Ctrl-C here cancels it there."""
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
-        try:
-            return future.result()
-        except (KeyboardInterrupt, concurrent.futures.CancelledError):
-            future.cancel()
-            raise
-
-    def _exiting(self) -> None:
-        """The program ends, and nobody has closed the client. In a fork it is not ours."""
-        if os.getpid() == self._pid:
-            with contextlib.suppress(ClientError):
-                self.close(EXIT_S)
-
-    def close(self, timeout_s: float) -> None:
-        """Raises what `AsyncClient.close` does."""
-        atexit.unregister(self._exiting)
-        try:
-            self.wait(self.client.close(timeout_s))
-        finally:
-            self._stop()
-
-    def _stop(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
 
 
 class Client:
@@ -107,11 +56,11 @@ class Client:
 
         make()  # what is wrong with the arguments is said here
         self._make = make
-        self._lock = threading.Lock()
-        self._running: _Loop | None = None
+        self._lock = threading.RLock()  # a signal's handler may come while it is held
+        self._running: Background | None = None
         self._closed = False
         #: A parent's: its sockets are not to be touched, not even by tidying up.
-        self._inherited: list[_Loop] = []
+        self._inherited: list[Background] = []
         me = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _forked(me()))
 
@@ -151,8 +100,8 @@ class Client:
             occurred_at=occurred_at,
             properties=properties,
         )
-        if asleep:
-            running.loop.call_soon_threadsafe(running.client.send_queued)
+        if asleep or running.ending:
+            running.send_queued()
         return event.id
 
     def send(self, events: Iterable[Event | Mapping[str, Any]]) -> Ack:
@@ -180,6 +129,10 @@ class Client:
     def total(self, type: str, subject: str) -> int:
         """One subject's total; 0 if it was never counted."""
         return self._do(lambda client: client.total(type, subject))
+
+    def subjects(self, type: str, *, page_size: int = 1_000) -> Iterator[Subject]:
+        """All subjects of a type with their totals, in no order, asked for page by page."""
+        return self._each(lambda client: client.subjects(type, page_size=page_size))
 
     def series(
         self,
@@ -229,11 +182,7 @@ class Client:
 
     def list(self, key: str, *, page_size: int = 1_000) -> Iterator[Item]:
         """All items of a key, by id, asked for page by page."""
-        running = self._loop()
-        items = running.client.list(key, page_size=page_size)
-        with contextlib.suppress(StopAsyncIteration):
-            while True:
-                yield running.wait(_next(items))
+        return self._each(lambda client: client.list(key, page_size=page_size))
 
     # Live
 
@@ -248,22 +197,29 @@ class Client:
 
     # The rest
 
-    def _loop(self) -> _Loop:
+    def _loop(self) -> Background:
         running = self._running
         if running is None:
             with self._lock:
                 if self._closed:
                     raise Closed
-                running = self._running = self._running or _Loop(self._make)
+                running = self._running = self._running or Background(self._make)
         return running
 
     def _do(self, ask: Callable[[AsyncClient], Coroutine[Any, Any, T]]) -> T:
         running = self._loop()
         return running.wait(ask(running.client))
 
+    def _each(self, ask: Callable[[AsyncClient], AsyncIterator[T]]) -> Iterator[T]:
+        running = self._loop()
+        found = ask(running.client)
+        with contextlib.suppress(StopAsyncIteration):
+            while True:
+                yield running.wait(_next(found))
+
     def _begin_anew(self) -> None:
         """In a forked child, where no other thread is alive."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         if self._running is not None:
             self._inherited.append(self._running)
             self._running = None
@@ -272,7 +228,7 @@ class Client:
 class Live:
     """An iterator of a topic's messages; see `AsyncLive`. Close it, or leave its `with`."""
 
-    def __init__(self, running: _Loop, live: AsyncLive) -> None:
+    def __init__(self, running: Background, live: AsyncLive) -> None:
         self._running = running
         self._live = live
 

@@ -1,29 +1,32 @@
 """One request to the server, and the same again where that is safe."""
 
 import asyncio
+import logging
 import random
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
+import yarl
 from aiohttp.abc import ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from .. import __version__
-from ..schema.http import Reason
-from .errors import ClientError, Refused, Unavailable, may_pass, refusal
+from .answers import ANSWER_BYTES, read, redirected
+from .errors import Redirected, Unavailable
+
+log = logging.getLogger(__name__)
 
 #: The first pause before trying again, and the longest; each is a random part of twice the last.
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 10.0
-#: How long one attempt may take, and its connecting.
+#: How long one attempt may take, from looking up the name to the answer's last byte, and its
+#: connecting.
 ATTEMPT_TIMEOUT_S = 20.0
 CONNECT_TIMEOUT_S = 5.0
-#: A snapshot of 1,000 subjects of 1,024 characters, each of them escaped, is 6 MiB.
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
 #: What a connection that breaks, or never comes to be, raises.
 BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
@@ -40,110 +43,117 @@ def pause(attempt: int) -> float:
     return random.uniform(longest / 4, longest)
 
 
-class _Failure(msgspec.Struct):
-    error: Reason
-
-
-class Answer(msgspec.Struct):
-    """A status below 300, or one that the caller knows what to do with."""
-
-    status: int
-    body: bytes
-
-    def decode(self, type: type[T]) -> T:
-        """Raises Unavailable: something else than Livetally has answered."""
-        try:
-            return msgspec.json.decode(self.body, type=type)
-        except msgspec.MsgspecError as error:
-            raise Unavailable(f"The answer is not Livetally's: {error}") from None
-
-
 class Wire:
     """A connection pool to one server, with one key. Belongs to the loop that uses it first."""
 
     def __init__(self, url: str, key: str, timeout_s: float) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"The server's address begins with http:// or https://, not {url!r}.")
-        self.url = url.rstrip("/")
-        self.timeout_s = timeout_s
-        self._key = key
+        self.url = _checked(url)
+        self.key = key
+        self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
 
     @property
     def session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            timeout = aiohttp.ClientTimeout(ATTEMPT_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
-            headers = {"x-api-key": self._key, "User-Agent": f"livetally-python/{__version__}"}
-            self._session = aiohttp.ClientSession(
-                headers=headers,
-                timeout=timeout,
-                connector=aiohttp.TCPConnector(limit=0, resolver=_Resolver()),
-            )
+            self._session = open_session()
         return self._session
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        """Hold no connection any more; the next request opens one again."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def call(
+        self, method: str, path: str, type: type[T], *, again: bool = True, **options: Any
+    ) -> T:
+        """`ask`, with `retry`."""
+        return await self.retry(lambda: self.ask(method, path, type, **options), again=again)
+
+    async def retry(self, ask: Callable[[], Awaitable[T]], *, again: bool = True) -> T:
+        """Ask until it is answered or the time is up; the answer.
+
+        `again=False` is for what must not be done twice: it is then only repeated if it was not
+        done. Raises a ClientError.
+        """
+        until = time.monotonic() + self._timeout_s
+        attempt = 0
+        while True:
+            try:
+                return await ask()
+            except Unavailable as error:
+                wait = error.wait_s + pause(attempt)
+                hopeless = isinstance(error, Redirected) or time.monotonic() + wait > until
+                if hopeless or not (again or error.untouched):
+                    raise
+                log.warning("%s Trying again in %.1f s.", error, wait)
+            await asyncio.sleep(wait)
+            attempt += 1
+
+    async def ask(
         self,
         method: str,
         path: str,
+        type: type[T],
         *,
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        accept: tuple[int, ...] = (),
-        again: bool = True,
-        timeout_s: float | None = None,
-    ) -> Answer:
-        """Send it, and again until it is answered or the time is up; the answer.
-
-        Answers with a status of `accept` are the caller's. `again=False` is for what must not be
-        done twice: it is then only repeated if it was not done. Raises a ClientError.
-        """
-        until = time.monotonic() + (self.timeout_s if timeout_s is None else timeout_s)
-        attempt = 0
-        while True:
-            least, safe = 0.0, again
-            try:
-                answer, least = await self._once(method, path, query, body, headers)
-                if answer.status < 300 or answer.status in accept:
-                    return answer
-                error = _refusal(answer)
-                safe = again or error.code in ("shutting_down", "overloaded")
-            except BROKEN as broken:
-                error = Unavailable(f"{self.url}: {_why(broken)}")
-                safe = again or isinstance(broken, aiohttp.ClientConnectorError)
-            wait = least + pause(attempt)
-            if not isinstance(error, Unavailable) or not safe or time.monotonic() + wait > until:
-                raise error
-            await asyncio.sleep(wait)
-            attempt += 1
-
-    async def _once(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        body: bytes | None,
-        headers: Mapping[str, str] | None,
-    ) -> tuple[Answer, float]:
-        """The answer, and for how long at least the server wants to be left alone, in s."""
+        most_bytes: int = ANSWER_BYTES,
+    ) -> T:
+        """Send it once; the answer. Raises a ClientError, Unavailable if it can be tried again."""
+        headers = {"x-api-key": self.key, **(headers or {})}
         if body is not None:
-            headers = {"Content-Type": "application/json", **(headers or {})}
-        async with self.session.request(
-            method,
-            self.url + path,
-            params=query,
-            data=body,
-            headers=headers,
-            allow_redirects=False,  # the key would go along
-        ) as response:
-            answer = Answer(response.status, await response.read())
-            if 300 <= response.status < 400:
-                raise Refused(f"{self.url} sends us elsewhere: {response.headers.get('Location')}")
-            return answer, retry_after(response.headers)
+            headers["Content-Type"] = "application/json"
+        try:
+            async with self.session.request(
+                method,
+                self.url + path,
+                params=query,
+                data=body,
+                headers=headers,
+                allow_redirects=False,  # the key would go along
+            ) as response:
+                return await read(response, type, most_bytes)
+        except BROKEN as broken:
+            never_left = isinstance(broken, aiohttp.ClientConnectorError)
+            why = f"{self.url}: {str(broken) or broken.__class__.__name__}."
+            raise Unavailable(why, untouched=never_left) from None
+
+
+def open_session() -> aiohttp.ClientSession:
+    """Connections that go where they are told, and nowhere else.
+
+    Answers are unpacked by `answers`, in bounds. A websocket can't be told not to follow a
+    redirect: what is called on the way stops it.
+    """
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_stay)
+    return aiohttp.ClientSession(
+        headers={"User-Agent": f"livetally-python/{__version__}", "Accept-Encoding": "gzip"},
+        timeout=aiohttp.ClientTimeout(ATTEMPT_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S),
+        connector=aiohttp.TCPConnector(limit=0, resolver=_Resolver()),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trace_configs=[trace],
+    )
+
+
+async def _stay(_: Any, __: Any, redirect: aiohttp.TraceRequestRedirectParams) -> None:
+    redirect.response.close()
+    raise redirected(redirect.response)
+
+
+def _checked(url: str) -> str:
+    try:
+        good = yarl.URL(url).host and url.startswith(("http://", "https://"))
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError(
+            f"The server's address is like http://127.0.0.1:8080 or https://HOST, not {url!r}."
+        )
+    return url.rstrip("/")
 
 
 class _Resolver(ThreadedResolver):
@@ -167,25 +177,6 @@ class _Resolver(ThreadedResolver):
                 )
                 for actual, _, proto, _, place in found
             ]
-
-
-def retry_after(headers: Mapping[str, str]) -> float:
-    given = headers.get("Retry-After", "")
-    return min(float(given), 60.0) if given.isascii() and given.isdigit() else 0.0
-
-
-def _refusal(answer: Answer) -> ClientError:
-    try:
-        reason = msgspec.json.decode(answer.body, type=_Failure).error
-    except msgspec.MsgspecError:
-        reason = Reason("unknown", f"The server answered {answer.status}.")
-    if may_pass(answer.status):
-        return Unavailable(reason.message, reason.code)
-    return refusal(answer.status, reason.code, reason.message)
-
-
-def _why(error: Exception) -> str:
-    return str(error) or type(error).__name__
 
 
 def query_of(**given: Any) -> dict[str, str]:

@@ -128,15 +128,17 @@ async def test_many_events_go_in_many_requests(service: Service) -> None:
 
 
 async def test_keys_that_are_no_good_are_said(service: Service) -> None:
-    """An unknown key, or one of the wrong role, is an error of its own, at once."""
-    async with AsyncClient(service.url, "lt_write_nobody") as client:
-        with pytest.raises(Unauthorized):
-            await client.send([Event(type="click", subject="red")])
-        with pytest.raises(Unauthorized):
-            await anext(client.live(totals("click")))
-        client.track("click", "red")
-        with pytest.raises(Unauthorized):
-            await client.flush()
+    """An unknown key, or one of the wrong role, is an error of its own, at once; what waits is
+    kept, and it is said each time how much that is."""
+    client = AsyncClient(service.url, "lt_write_nobody")
+    with pytest.raises(Unauthorized):
+        await client.send([Event(type="click", subject="red")])
+    with pytest.raises(Unauthorized):
+        await anext(client.live(totals("click")))
+    client.track("click", "red")
+    for end in (client.flush, client.flush, client.close):
+        with pytest.raises(Unauthorized, match="1 events wait"):
+            await end()
     async with client_of(service, Role.WRITE) as client:
         with pytest.raises(Forbidden, match="read key"):
             await client.totals("click")

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from ...client import Ack, AsyncClient, ClientError, Refused, Rejected
-from ...client.outbox import BATCH_BYTES, BATCH_EVENTS
+from ...client.events import BATCH_BYTES, BATCH_EVENTS
 from ..command import CommandError
 from .server import add_remote, note, printable
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -41,16 +42,25 @@ def add_remote(
 
 def address(arguments: argparse.Namespace) -> tuple[str, str]:
     """The server's URL and the key. Raises CommandError."""
-    key = arguments.key or os.environ.get(KEY, "")
+    key = (arguments.key or os.environ.get(KEY, "")).strip()
     if arguments.key_file is not None:
-        key = arguments.key_file.read_text().strip()
+        key = _key_in(arguments.key_file)
     if not key:
         raise CommandError(f"no key: set {KEY}, or name a --key-file.")
     return arguments.url or os.environ.get(URL) or DEFAULT_URL, key
 
 
+def _key_in(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig").strip()  # as Windows writes it
+    except UnicodeDecodeError:
+        raise CommandError(f"{file} holds no key: it is no UTF-8 text.") from None
+
+
 async def _with_client(work: Work, arguments: argparse.Namespace) -> int:
     url, key = address(arguments)
+    # What the client says while it waits and tries again.
+    logging.basicConfig(format="livetally: %(message)s", level=logging.WARNING)
     try:
         async with AsyncClient(url, key) as client:
             return await work(client, arguments)

@@ -19,9 +19,10 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from ...client import AsyncClient, Forbidden, Reconnecting, totals
-from ...client.wire import BROKEN, MAX_MESSAGE_BYTES, pause
-from ...schema.live import Acknowledged, Error, Message, Snapshot, Update
+from ...client import AsyncClient, Forbidden, Reconnecting, Redirected, totals
+from ...client.live import Cut, open_socket
+from ...client.wire import BROKEN, open_session, pause
+from ...schema.live import Acknowledged, Error, Message, Ready, Snapshot, Update
 from ..command import CommandError, number
 from .server import add_remote, address, note
 
@@ -90,12 +91,16 @@ class _Tally:
 class _User:
     """One user: a socket that watches and tracks, and comes back when it is cut."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, type: str, tally: _Tally) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, key: str, type: str, tally: _Tally
+    ) -> None:
         self._session = session
         self._url = url
+        self._key = key
         self._type = type
         self._tally = tally
         self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._attempt = 0
         #: Not answered yet: sent again with the same ids after a cut.
         self.waiting: dict[str, tuple[float, dict[str, str]]] = {}
 
@@ -104,14 +109,13 @@ class _User:
         return self._socket is not None and len(self.waiting) < MAX_WAITING
 
     async def live(self, opening: asyncio.Semaphore, opened: Callable[[], None]) -> None:
-        attempt = 0
         while True:
             try:
-                async with opening:
-                    socket = await self._session.ws_connect(
-                        self._url + "/v1/live", max_msg_size=MAX_MESSAGE_BYTES
-                    )
-                async with socket:
+                async with contextlib.AsyncExitStack() as stack:
+                    async with opening:
+                        socket = await stack.enter_async_context(
+                            open_socket(self._session, self._url, self._key)
+                        )
                     await socket.send_json(
                         {"type": "subscribe", "id": 1, "topic": {"totals": self._type}}
                     )
@@ -119,16 +123,15 @@ class _User:
                         await self._put(socket, id, event)
                     self._socket = socket
                     opened()
-                    attempt = 0
                     async for frame in socket:
                         self._take(_decoder.decode(frame.data))
-            except BROKEN:
+            except (*BROKEN, Cut, Redirected, msgspec.MsgspecError, TypeError):
                 pass
             finally:
                 self._socket = None
             self._tally.cuts += 1
-            await asyncio.sleep(pause(attempt))
-            attempt += 1
+            await asyncio.sleep(pause(self._attempt))
+            self._attempt += 1
 
     async def track(self, subject: str) -> None:
         id = secrets.token_hex(16)
@@ -146,6 +149,8 @@ class _User:
 
     def _take(self, message: Message) -> None:
         match message:
+            case Ready():
+                self._attempt = 0
             case Acknowledged():
                 sent_at, _ = self.waiting.pop(str(message.ref), (0.0, {}))
                 if sent_at:
@@ -168,10 +173,8 @@ async def _simulate(client: AsyncClient, arguments: argparse.Namespace) -> int:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
     subjects = arguments.subject or COLOURS
-    async with aiohttp.ClientSession(
-        headers={"x-api-key": key}, connector=aiohttp.TCPConnector(limit=0)
-    ) as session:
-        users = [_User(session, url, arguments.type, tally) for _ in range(arguments.users)]
+    async with open_session() as session:
+        users = [_User(session, url, key, arguments.type, tally) for _ in range(arguments.users)]
         began = time.monotonic()
         lives = await _open(users, stop)
         with _shown(arguments, tally) as show:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ...client import AsyncClient, AsyncLive, Reconnecting, Snapshot, Stale, Update, totals
+from ...client import (
+    AsyncClient,
+    AsyncLive,
+    Reconnecting,
+    Snapshot,
+    Stale,
+    Totals,
+    Update,
+    totals,
+)
 from ..command import CommandError, number
 from .server import add_remote, printable
 
@@ -20,6 +29,7 @@ _EXAMPLES = """
 livetally stats click
 livetally stats click --subject red --json
 livetally stats click --bucket hour --from 2026-11-21T00:00:00Z
+livetally stats click --all --json
 livetally stats click --watch
 """
 
@@ -35,6 +45,7 @@ def add(commands: Any) -> None:
     command.add_argument("type")
     command.add_argument("--subject", help="of this one only")
     command.add_argument("--top", type=number(1, 1000), default=20, help="so many subjects (20)")
+    command.add_argument("--all", action="store_true", help="all subjects, however many")
     command.add_argument("--bucket", choices=("minute", "hour", "day"), help="counts over time")
     command.add_argument("--from", dest="start", type=_moment, metavar="TIME", help="RFC 3339")
     command.add_argument("--to", dest="end", type=_moment, metavar="TIME")
@@ -56,6 +67,12 @@ def _moment(text: str) -> datetime:
 async def _stats(client: AsyncClient, arguments: argparse.Namespace) -> int:
     if arguments.watch:
         return await _watch(client, arguments)
+    if arguments.all and (
+        arguments.subject or arguments.bucket or arguments.start or arguments.end
+    ):
+        raise CommandError(
+            "--all shows all subjects: leave --subject, --bucket, --from, --to away."
+        )
     if arguments.bucket or arguments.start or arguments.end:
         series = await client.series(
             arguments.type,
@@ -71,10 +88,19 @@ async def _stats(client: AsyncClient, arguments: argparse.Namespace) -> int:
         said = {"type": arguments.type, "subject": arguments.subject, "total": total}
         _print(arguments, said, [(arguments.subject, total)])
     else:
-        found = await client.totals(arguments.type, top=arguments.top)
+        found = await _totals(client, arguments)
         rows = [(each.subject, each.total) for each in found.subjects]
         _print(arguments, found, [*rows, ("total", found.total)])
     return 0
+
+
+async def _totals(client: AsyncClient, arguments: argparse.Namespace) -> Totals:
+    if not arguments.all:
+        return await client.totals(arguments.type, top=arguments.top)
+    subjects = [each async for each in client.subjects(arguments.type)]
+    subjects.sort(key=lambda each: (-each.total, each.subject))
+    total = sum(each.total for each in subjects)
+    return Totals(type=arguments.type, total=total, subjects=subjects)
 
 
 def _print(arguments: argparse.Namespace, answer: object, rows: list[tuple[str, int]]) -> None:
@@ -124,8 +150,8 @@ class Watched:
 
 
 async def _watch(client: AsyncClient, arguments: argparse.Namespace) -> int:
-    if arguments.bucket or arguments.start or arguments.end:
-        raise CommandError("--watch shows totals: leave --bucket, --from and --to away.")
+    if arguments.bucket or arguments.start or arguments.end or arguments.all:
+        raise CommandError("--watch shows totals: leave --all, --bucket, --from and --to away.")
     subjects = None if arguments.subject is None else [arguments.subject]
     watched = Watched(arguments.type, arguments.top)
     async with client.live(totals(arguments.type, subjects)) as live:

@@ -115,7 +115,7 @@ async def test_what_can_not_be_done_is_one_line(run: Run, service: Service, tmp_
     (tmp_path / "key").write_text("lt_nobody\n")
     for arguments, role, says in (
         (("stats", "click", "--key-file", str(tmp_path / "key")), Role.READ, "not known"),
-        (("tail", "click", "--key", "lt_nobody"), Role.READ, "401"),
+        (("tail", "click", "--key", "lt_nobody"), Role.READ, "not known"),
         (("send", "click", "red"), Role.READ, "write key"),
         (("simulate", "--url", "http://127.0.0.1:1"), Role.ADMIN, "127.0.0.1:1"),
         (("put", "van", "1", "{"), Role.ADMIN, "not JSON"),
@@ -185,6 +185,18 @@ async def test_counts_are_shown(run: Run, service: Service) -> None:
     assert json.loads(said) == {"type": "click", "subject": "red", "total": 2}
     said = (await run("stats", "click", "--bucket", "hour").end())[1]
     assert (len(said.splitlines()), said.splitlines()[-1].split()[0]) == (60, "3")
+
+
+async def test_all_subjects_are_shown(run: Run, service: Service) -> None:
+    """`stats --all` shows every subject, the largest first, also more than one page has."""
+    names = [f"s{n:04}" for n in range(1_002)]
+    await service.post([{"type": "click", "subject": each} for each in names[:999]])
+    await service.post([{"type": "click", "subject": each} for each in [*names[999:], "s0500"]])
+    status, said, _ = await run("stats", "click", "--all", "--json").end()
+    found = json.loads(said)
+    subjects = [each["subject"] for each in found["subjects"]]
+    assert (status, found["total"], subjects[0]) == (0, 1_003, "s0500")
+    assert sorted(subjects) == names
 
 
 async def test_counts_are_watched_without_a_terminal(run: Run, service: Service) -> None:
