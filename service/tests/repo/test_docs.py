@@ -12,6 +12,7 @@ import livetally
 from service.tests.support.paths import README, ROOT
 
 MAX_WORDS = 900
+_FOLDERS = r"service|frontend|loadtest|terraform|inspec|\.ci|\.github"
 
 _LISTED = subprocess.run(
     ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
@@ -72,6 +73,13 @@ def test_every_link_leads_somewhere(file: Path) -> None:
     """Each link of each document, and the heading behind its `#`."""
     found = links(without_code(file.read_text("utf-8")))
     assert [link for link in found if broken(file, link)] == []
+
+
+@pytest.mark.parametrize("file", DOCS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_path_is_there(file: Path) -> None:
+    """A file that is named by its place in the repository is still there."""
+    named = re.findall(rf"`((?:{_FOLDERS})/[\w./-]+)`", file.read_text("utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_a_broken_link_would_be_found() -> None:
