@@ -5,10 +5,11 @@ ARG BASE_IMAGE=debian:bookworm-slim
 
 # The page: the same on every platform, so built on the builder's own.
 FROM --platform=$BUILDPLATFORM ${NODE_IMAGE} AS page
-WORKDIR /page
+WORKDIR /source/frontend
 COPY frontend/package.json frontend/package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund --loglevel=error
 COPY frontend ./
+COPY service/livetally/site/shared ../service/livetally/site/shared
 RUN npm run build --silent -- --logLevel warn
 
 # Debian's own Python: half of python:3.11-slim's, and patched with the system.
@@ -101,7 +102,7 @@ LABEL org.opencontainers.image.title="Livetally" \
     org.opencontainers.image.revision="$REVISION"
 COPY --from=system / /
 COPY --from=build /venv /venv
-COPY --from=page /page/dist /page
+COPY --from=page /source/frontend/dist /page
 ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \
     LANG=C.UTF-8 \
     PYTHONUNBUFFERED=1 \

@@ -20,7 +20,7 @@ ENVIRONMENTS ?= dev
 NODE_IS_NEW := const [a, b] = process.versions.node.split(".").map(Number); \
 	process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)
 PAGE := frontend/dist/index.html
-PAGE_SOURCES := $(wildcard frontend/*.js frontend/*.json) $(shell find frontend/src -type f)
+PAGE_SOURCES := $(wildcard frontend/*.js frontend/*.json) $(shell find frontend/src service/livetally/site/shared -type f)
 
 # Scripts in a venv hold absolute paths: a checkout that was moved needs a new one, and so does
 # one whose Python was uninstalled.

@@ -7,6 +7,8 @@ const service = process.env.LIVETALLY_URL ?? "http://127.0.0.1:8080";
 
 const folder = new URL("./", import.meta.url).pathname;
 const HEADER = "src/pages/shared/header.html";
+// What the pages have in common with those that the service writes itself.
+const SHARED = "../service/livetally/site/shared/";
 
 /** Where a page is, by its file's name: overview.html at /overview, index.html at /. */
 const addressOf = (file) => `/${basename(file, ".html").replace(/^index$/, "")}`;
@@ -19,18 +21,27 @@ const PAGES = new Map(
     .map((file) => [addressOf(file), file]),
 );
 
-/** Every page's header is header.html, where its own link is marked as the page that one is on. */
+const read = (file) => readFileSync(folder + file, "utf8");
+
+/** The links to all pages; the one to this page is marked. */
+const links = (here) =>
+  JSON.parse(read(`${SHARED}pages.json`))
+    .map(({ address, name }) => {
+      const current = address === here ? ' aria-current="page"' : "";
+      return `<a href="${address}"${current}>${name}</a>`;
+    })
+    .join("\n");
+
+/** Every page's header is header.html, with the service's brand and links. */
 const header = {
   name: "livetally-header",
   transformIndexHtml: {
     order: "pre",
     handler: (html, { path }) =>
-      html.replace("<!-- header -->", () =>
-        readFileSync(folder + HEADER, "utf8").replace(
-          new RegExp(`(<nav[^]*?<a href="${addressOf(path)}")`),
-          '$1 aria-current="page"',
-        ),
-      ),
+      html
+        .replace("<!-- header -->", () => read(HEADER))
+        .replace("<!-- brand -->", () => read(`${SHARED}brand.html`))
+        .replace("<!-- pages -->", () => links(addressOf(path))),
   },
 };
 

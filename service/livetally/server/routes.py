@@ -19,7 +19,7 @@ from ..live.websocket import LiveSocket
 from ..queue.admin import QueueAdmin
 from ..queue.dead_letters import DeadLetters
 from ..queue.rejections import Refusals
-from ..site.docs import Docs
+from ..site.docs.http import Docs
 from ..site.examples import Examples, Login
 from ..site.pages import BuiltPages
 from .services import Services

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 from openapi_spec_validator import validate
-from playwright.async_api import expect
 
 from livetally.db.database import Database
 from livetally.dev.servers import LocalPostgres
@@ -19,10 +17,7 @@ from livetally.site.reference.routes import Route
 from livetally.web import keys
 from livetally.web.keys import Role
 from livetally.web.operation_docs import Text, operation_of
-from service.tests.support.browser.chromium import find_chromium, launched
-from service.tests.support.browser.tab import Tab
 from service.tests.support.clients.caller import HANDLERS, ROUTES, Caller, checker
-from service.tests.support.paths import MODULES
 from service.tests.support.postgres import unreachable
 from service.tests.support.server import Service
 
@@ -227,76 +222,3 @@ async def test_the_live_protocol_is_as_described(service: Service) -> None:
                 pointed |= bool(message.get("pointers"))
                 removed |= any(item.get("removed") for item in message.get("items", ()))
     assert seen <= names
-
-
-async def test_format_5_finds_its_docs(service: Service) -> None:
-    """Clients of the old collector have /docs and /openapi.json, as it had."""
-    async with service.http.get("/docs") as response:
-        assert response.status == 200
-        assert response.content_type == "text/html"
-        text = await response.text()
-    assert "/button/click" in text
-    assert "<script>" not in text
-    assert "style=" not in text
-
-
-# In a browser.
-
-AXE = MODULES / "axe-core" / "axe.min.js"
-needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="no Chromium or Chrome found")
-
-
-@pytest.mark.browser
-@needs_chromium
-async def test_a_route_is_found_and_tried(service: Service) -> None:
-    """By keyboard: words narrow the list, and a request that is tried shows the real answer;
-    nothing is asked elsewhere, nothing breaks the policy."""
-    await service.post([{"type": "click", "subject": "<b>red</b>"}])
-    async with launched() as browser:
-        tab = Tab(await (await browser.new_context()).new_page(), service.url, "")
-        page = tab.page
-        await page.goto(service.url + "/docs")
-        await page.get_by_label("Find").fill("sendbeacon")
-        await expect(page.locator("#found")).to_have_text("1 route")
-        await page.get_by_label("Find").fill("totals subject's period")
-        await expect(page.locator("article[data-path]:visible")).to_have_count(1)
-        await page.get_by_label("Key to try with").fill(service.keys[Role.READ])
-        route = page.locator("#get_v1_stats")
-        await route.get_by_text("Try it").focus()
-        await page.keyboard.press("Enter")
-        for name in ("subject", "bucket", "from", "to", "compare", "action"):
-            await route.get_by_label(name, exact=True).fill("")
-        await route.get_by_label("type", exact=True).fill("click")
-        await page.keyboard.press("Enter")
-        await expect(route.get_by_role("status")).to_contain_text('"subject": "<b>red</b>"')
-        assert tab.complaints() == []
-
-
-@pytest.mark.browser
-@needs_chromium
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
-async def test_axe_finds_nothing_in_the_docs(service: Service, scheme: Any, width: int) -> None:
-    """No violation that axe-core knows, nor sideways scrolling, with everything unfolded."""
-    if not AXE.exists():
-        pytest.skip("axe-core is missing: npm ci in frontend/")
-    async with launched() as browser:
-        viewport: Any = {"width": width, "height": 844}
-        context = await browser.new_context(viewport=viewport, color_scheme=scheme)
-        page = await context.new_page()
-        tools = await context.new_cdp_session(page)
-        await tools.send("Page.setBypassCSP", {"enabled": True})
-        await page.goto(service.url + "/docs")
-        await page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
-        await expect(page.locator("article form")).to_have_count(
-            await page.get_by_text("Try it").count()
-        )
-        await page.add_script_tag(path=AXE)
-        found = await page.evaluate("axe.run({resultTypes: ['violations']})")
-        assert found["violations"] == [], json.dumps(found["violations"], indent=1)[:3_000]
-        assert await page.evaluate("document.documentElement.scrollWidth") <= width
-        if folder := os.environ.get("SCREENSHOTS"):
-            await page.evaluate(
-                "document.querySelectorAll('details').forEach((d) => (d.open = false))"
-            )
-            await page.screenshot(path=f"{folder}/docs-{scheme}-{width}.png")

@@ -20,7 +20,7 @@ ROUTES = sorted({(method, path) for method, path, _ in handlers_of(APP)})
 PLACES = (
     {"name": "a.js", "version": "v2", "key": "van", "id": "1"},
     {"name": "page.css", "version": "v3", "key": "van", "id": "1"},
-    {"name": "docs.js", "version": "v2", "key": "x", "id": "%00"},
+    {"name": "search.js", "version": "v2", "key": "x", "id": "%00"},
     {"name": "nothing", "version": "v9", "key": "%2e%2e", "id": "%2f"},
 )
 

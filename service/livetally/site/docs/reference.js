@@ -2,21 +2,17 @@
 
 const find = document.querySelector("#find");
 const found = document.querySelector("#found");
-const index = document.querySelector("#index");
 
 find.hidden = false;
-// On a phone the index stands before the routes themselves, and is longer than the screen.
-index.open = matchMedia("(min-width: 60rem)").matches;
 find.addEventListener("submit", (event) => event.preventDefault());
 find.elements.words.addEventListener("input", () => {
   const words = find.elements.words.value.toLowerCase().split(/\s+/).filter(Boolean);
-  if (words.length) index.open = true;
   let count = 0;
   for (const article of document.querySelectorAll("article[data-path]")) {
     const text = article.textContent.toLowerCase();
     const wanted = words.every((word) => text.includes(word));
     article.hidden = !wanted;
-    document.querySelector(`nav a[href="#${article.id}"]`).parentElement.hidden = !wanted;
+    document.querySelector(`#docs-contents a[href="#${article.id}"]`).parentElement.hidden = !wanted;
     count += wanted;
   }
   found.textContent = words.length ? `${count} ${count === 1 ? "route" : "routes"}` : "";
