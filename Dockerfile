@@ -43,6 +43,7 @@ COPY frontend/README.md frontend/
 COPY frontend/screenshots frontend/screenshots
 COPY inspec/README.md inspec/
 COPY loadtest/README.md loadtest/
+COPY loadtest/results/bench/growth.png loadtest/results/bench/
 COPY service/README.md service/GLOSSARY.md service/
 COPY service/deploy/README.md service/deploy/
 COPY terraform/README.md terraform/

@@ -20,6 +20,7 @@ SHIPPED = (
     "frontend/screenshots/*.png",
     "inspec/README.md",
     "loadtest/README.md",
+    "loadtest/results/bench/growth.png",
     "service/*.md",
     "service/deploy/README.md",
     "service/livetally/*/README.md",

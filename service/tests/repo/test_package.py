@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import livetally
+from livetally.site.docs.documents import Documents
 from service.tests.support.paths import FRONTEND, ROOT
 
 _TRACKED = subprocess.run(
@@ -67,8 +68,8 @@ def test_the_wheel_has_the_documents(wheel: zipfile.ZipFile) -> None:
         name for name in _TRACKED if name.endswith(".md") and not name.startswith(apart)
     } | {".github/SECURITY.md", "LICENSE"}
     assert documents <= inside
-    pictures = {file.relative_to(ROOT).as_posix() for file in FRONTEND.glob("screenshots/*.png")}
-    assert pictures <= inside
+    assert set(Documents().images) <= inside
+    assert {each.path for each in Documents().all if each.path} <= inside
 
 
 def test_what_it_says_of_itself(wheel: zipfile.ZipFile) -> None:
