@@ -16,7 +16,7 @@ const layout = pie()
   .value(({ count }) => count);
 
 /** What a donut shows of its totals: known subjects in their fixed order, the rest as one. */
-export function slicesOf(totals) {
+function slicesOf(totals) {
   const slices = totals.top(MOST_ARCS).map(([subject, count]) => ({ subject, count }));
   slices.sort((a, b) => compareSubjects(a.subject, b.subject));
   const shown = slices.reduce((sum, { count }) => sum + count, 0);

@@ -2,8 +2,9 @@
  * Totals with what this page has just counted itself, before the server has said so. For each
  * subject it keeps a floor, the number that the reader was promised: shown is whichever is larger,
  * the server's count or the floor. So a number never steps back when an older frame comes, and
- * never counts twice when a newer one does. A floor is gone as soon as the server has reached it, or
- * when it is withdrawn: then the server's number is the truth again, whatever was promised.
+ * never counts twice when a newer one does. A floor is gone when the server has reached it and that
+ * was drawn, or when it is withdrawn: then the server's number is the truth again, whatever was
+ * promised.
  */
 export class Optimistic {
   #totals;
@@ -22,15 +23,6 @@ export class Optimistic {
     this.#floors.set(subject, known + 1);
     this.#whole = this.total + 1;
     this.#changed.add(subject);
-  }
-
-  /** Whether everything promised has come true; forgets what has. */
-  get settled() {
-    for (const [subject, floor] of this.#floors) {
-      if (this.#totals.count(subject) >= floor) this.#floors.delete(subject);
-    }
-    if (this.#totals.total >= this.#whole) this.#whole = null;
-    return this.#floors.size === 0 && this.#whole === null;
   }
 
   withdraw() {
@@ -61,8 +53,16 @@ export class Optimistic {
   }
 
   takeChanged() {
+    this.#forgetReached();
     const changed = new Set([...this.#totals.takeChanged(), ...this.#changed]);
     this.#changed.clear();
     return changed;
+  }
+
+  #forgetReached() {
+    for (const [subject, floor] of this.#floors) {
+      if (this.#totals.count(subject) >= floor) this.#floors.delete(subject);
+    }
+    if (this.#totals.total >= this.#whole) this.#whole = null;
   }
 }

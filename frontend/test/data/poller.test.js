@@ -129,11 +129,19 @@ test("what grew is read again when it has come to rest, and not before", async (
   assert.equal(readings.length, 2);
 });
 
-test("what has just been read is not read again for a while, and what didn't grow not at all", async () => {
+test("what didn't grow is not read again before its minute is over", async () => {
   const poller = polling();
   poller.again();
   await answered(0);
   poller.heard(false);
+  now.tick(MINUTE_MS - 1);
+  assert.equal(readings.length, 1);
+});
+
+test("what has just been read is not read again for a while", async () => {
+  const poller = polling();
+  poller.again();
+  await answered(0);
   now.tick(9_000);
   poller.heard(true);
   now.tick(1_999);
@@ -155,6 +163,8 @@ test("after a stop nothing is read and nothing is shown, also if it is stopped b
   const poller = polling({ take: () => poller.stop() });
   poller.again();
   await answered(0);
+  now.tick(10 * MINUTE_MS);
+  assert.equal(readings.length, 1);
   poller.again();
   poller.stop();
   assert.equal(readings[1].signal.aborted, true);

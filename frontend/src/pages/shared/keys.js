@@ -2,7 +2,7 @@ import { waitBeforeRetry } from "../../sdk/base/backoff.js";
 import { forget, recall, remember } from "../../sdk/page/session.js";
 
 /** `/page.json`: the project and its public keys, each null where the service gives none out. */
-export async function readSettings() {
+async function readSettings() {
   for (let attempt = 0; ; attempt++) {
     const response = await fetch("/page.json", { cache: "no-store" }).catch(() => null);
     if (response?.ok) return response.json();
