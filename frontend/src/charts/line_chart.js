@@ -1,11 +1,13 @@
-import { scaleLinear, scaleTime } from "d3-scale";
+import { nice, ticks } from "d3-array";
 import { pointer, select } from "d3-selection";
 import { area, curveMonotoneX, line } from "d3-shape";
+import { timeTicks } from "d3-time";
 import { write } from "../lib/element.js";
+import { DAY_MS } from "../lib/time.js";
 import { clockTime } from "../lib/words.js";
+import { linear } from "./linear.js";
 
 const LABEL_WIDTH = 60;
-const TWO_DAYS_MS = 2 * 86_400_000;
 const PATHS = ["before", "area", "line", "under-way"];
 const compact = new Intl.NumberFormat("en", { notation: "compact" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
@@ -28,9 +30,7 @@ export class LineChart {
   #points = [];
   #before = [];
   #underWay = false;
-  #x = scaleTime();
-  #y = scaleLinear();
-  #height = 0;
+  #plot = null;
   #pointedAt = null;
 
   constructor(figure, options) {
@@ -67,7 +67,7 @@ export class LineChart {
     const node = this.#svg.node();
     new ResizeObserver(() => this.#draw()).observe(node);
     node.addEventListener("pointermove", (event) => {
-      this.#pointedAt = this.#x.invert(pointer(event, node)[0]).getTime();
+      this.#pointedAt = this.#plot?.x.invert(pointer(event, node)[0]) ?? null;
       this.#read();
     });
     node.addEventListener("pointerleave", () => {
@@ -79,59 +79,61 @@ export class LineChart {
   #draw() {
     if (this.#points.length === 0) return;
     this.#svg.attr("aria-label", this.#options.describe(this.#points)).classed("unread", false);
-    this.#fit();
-    this.#drawRules();
-    this.#drawTimes();
-    this.#drawLine();
+    this.#plot = this.#fit();
+    this.#drawRules(this.#plot);
+    this.#drawTimes(this.#plot);
+    this.#drawLine(this.#plot);
     this.#read();
   }
 
+  /** Where the plot's edges are, and where in it a time and a count. */
   #fit() {
     const { clientWidth: width, clientHeight: height } = this.#svg.node();
-    const { margin, rules } = this.#options;
-    const most = Math.max(1, ...this.#points.concat(this.#before).map(({ total }) => total));
-    this.#height = height;
     this.#svg.attr("viewBox", `0 0 ${width} ${height}`);
-    this.#x.domain([this.#points[0].at, this.#points.at(-1).at]).range([margin.left, width - margin.right]);
-    this.#y.domain([0, most]).nice(rules).range([height - margin.bottom, margin.top]);
+    const { margin, rules } = this.#options;
+    const edges = { left: margin.left, right: width - margin.right, bottom: height - margin.bottom };
+    const most = Math.max(1, ...this.#points.concat(this.#before).map(({ total }) => total));
+    const [, highest] = nice(0, most, rules);
+    const times = [this.#points[0].at, this.#points.at(-1).at];
+    const x = linear(times, [edges.left, edges.right]);
+    const y = linear([0, highest], [edges.bottom, margin.top]);
+    return { ...edges, top: margin.top, height, highest, times, x, y };
   }
 
-  #drawRules() {
-    const [left, right] = this.#x.range();
+  #drawRules({ left, right, highest, y }) {
     const rules = this.#parts.rules
       .selectAll("g")
-      .data(this.#y.ticks(this.#options.rules).filter(Number.isInteger), String)
+      .data(ticks(0, highest, this.#options.rules).filter(Number.isInteger), String)
       .join(enterRule)
-      .attr("transform", (value) => `translate(0 ${this.#y(value)})`);
+      .attr("transform", (value) => `translate(0 ${y(value)})`);
     rules.select("line").attr("x1", left).attr("x2", right);
     rules.select("text").attr("x", left - 6).text(compact.format);
   }
 
-  #drawTimes() {
-    const [left, right] = this.#x.range();
-    const [first, last] = this.#x.domain();
-    const format = last - first < TWO_DAYS_MS ? clockTime : day;
+  #drawTimes({ left, right, height, times: [first, last], x }) {
+    const format = last - first < 2 * DAY_MS ? clockTime : day;
+    const most = Math.floor((right - left) / this.#options.timesApart);
     this.#parts.times
       .selectAll("text")
-      .data(this.#x.ticks(Math.floor((right - left) / this.#options.timesApart)), Number)
+      .data(timeTicks(new Date(first), new Date(last), most), Number)
       .join("text")
-      .attr("x", this.#x)
-      .attr("y", this.#height - 4)
-      .attr("text-anchor", (time) => (right - this.#x(time) < LABEL_WIDTH / 2 ? "end" : "middle"))
+      .attr("x", x)
+      .attr("y", height - 4)
+      .attr("text-anchor", (time) => (right - x(time) < LABEL_WIDTH / 2 ? "end" : "middle"))
       .text((time) => format.format(time));
   }
 
   // The time before is drawn where the same point of this one is.
-  #drawLine() {
-    const x = (_, i) => this.#x(this.#points[i].at);
-    const y = ({ total }) => this.#y(total);
+  #drawLine(plot) {
+    const x = (_, i) => plot.x(this.#points[i].at);
+    const y = ({ total }) => plot.y(total);
     const whole = this.#underWay ? this.#points.slice(0, -1) : this.#points;
     const rest = this.#underWay ? this.#points.slice(-2) : [];
     const curve = line(x, y).curve(curveMonotoneX);
     this.#parts.before.attr("d", curve(this.#before));
-    this.#parts.area.attr("d", area(x, this.#y(0), y).curve(curveMonotoneX)(whole));
+    this.#parts.area.attr("d", area(x, plot.bottom, y).curve(curveMonotoneX)(whole));
     this.#parts.line.attr("d", curve(whole));
-    this.#parts["under-way"].attr("d", line(({ at }) => this.#x(at), y)(rest));
+    this.#parts["under-way"].attr("d", line(({ at }) => plot.x(at), y)(rest));
   }
 
   #read() {
@@ -139,9 +141,9 @@ export class LineChart {
     const pointed = this.#pointedAt !== null;
     const i = pointed ? this.#nearest() : this.#points.length - 1;
     const { at, total } = this.#points[i];
-    const [bottom, top] = this.#y.range();
-    const x = this.#x(at);
-    this.#parts.dot.attr("cx", x).attr("cy", this.#y(total));
+    const { top, bottom } = this.#plot;
+    const x = this.#plot.x(at);
+    this.#parts.dot.attr("cx", x).attr("cy", this.#plot.y(total));
     this.#parts.look.attr("x1", x).attr("x2", x).attr("y1", top).attr("y2", bottom);
     this.#parts.look.attr("visibility", pointed ? "visible" : "hidden");
     write(this.#reading, this.#options.read(this.#points[i], { before: this.#before[i], pointed }));

@@ -1,4 +1,4 @@
-import { MINUTE_MS } from "./minute_series.js";
+import { MINUTE_MS } from "../lib/time.js";
 import { between, Poller } from "./poller.js";
 
 // A minute's last events are committed a moment after it ended.

@@ -1,8 +1,4 @@
-export const MINUTE_MS = 60_000;
-
-export function minuteOf(time) {
-  return Math.floor(time / MINUTE_MS) * MINUTE_MS;
-}
+import { MINUTE_MS, minuteOf } from "../lib/time.js";
 
 /**
  * The counts of the last minutes of one type. What the server reads out replaces everything;

@@ -1,9 +1,6 @@
-import { MINUTE_MS } from "./minute_series.js";
+import { BUCKETS_MS, DAY_MS, HOUR_MS, MINUTE_MS } from "../lib/time.js";
 
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
 const RANGES = { hour: HOUR_MS, day: DAY_MS, week: 7 * DAY_MS, month: 30 * DAY_MS };
-const STEPS = { minute: MINUTE_MS, hour: HOUR_MS, day: DAY_MS };
 const MOST_POINTS = 200;
 const DAYS_OF_EVER = 60;
 
@@ -26,7 +23,7 @@ export function periodOf({ range, from, to }, now) {
 export function seriesOf({ from, to }, compare) {
   if (from === null) return { bucket: "day", from: to - DAYS_OF_EVER * DAY_MS, to };
   const fits = ([, step]) => (to - from) / step <= MOST_POINTS;
-  const [bucket] = Object.entries(STEPS).find(fits) ?? ["day"];
+  const [bucket] = Object.entries(BUCKETS_MS).find(fits) ?? ["day"];
   return { bucket, from: compare ? from - (to - from) : from, to };
 }
 

@@ -1,6 +1,6 @@
+import { MINUTE_MS } from "../lib/time.js";
 import { waitBeforeRetry } from "../sdk/base/backoff.js";
 import { Failed } from "./api.js";
-import { MINUTE_MS } from "./minute_series.js";
 
 const TIMES = {
   // Spread, because everybody's minute ends at once.

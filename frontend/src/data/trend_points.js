@@ -1,6 +1,4 @@
-import { MINUTE_MS } from "./minute_series.js";
-
-const STEPS = { minute: MINUTE_MS, hour: 60 * MINUTE_MS, day: 1_440 * MINUTE_MS };
+import { BUCKETS_MS } from "../lib/time.js";
 
 /**
  * The counts of a period, bucket by bucket: what the server read out, and until the next reading
@@ -42,7 +40,7 @@ export class TrendPoints {
     const growth = total - (this.#lastTotal ?? total);
     this.#lastTotal = total;
     if (growth <= 0 || !this.#ongoing || this.all.length === 0) return false;
-    const step = STEPS[this.bucket];
+    const step = BUCKETS_MS[this.bucket];
     while (this.all.at(-1).at + step <= now) {
       this.all.push({ at: this.all.at(-1).at + step, total: 0 });
     }

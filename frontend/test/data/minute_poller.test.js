@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 import { Clock } from "../../src/data/clock.js";
 import { minutePoller } from "../../src/data/minute_poller.js";
-import { MINUTE_MS, MinuteSeries, minuteOf } from "../../src/data/minute_series.js";
+import { MinuteSeries } from "../../src/data/minute_series.js";
+import { MINUTE_MS, minuteOf } from "../../src/lib/time.js";
 import { serveApi } from "../support/api.js";
 
 let served;

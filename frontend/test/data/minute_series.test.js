@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MINUTE_MS, MinuteSeries } from "../../src/data/minute_series.js";
+import { MinuteSeries } from "../../src/data/minute_series.js";
+import { MINUTE_MS } from "../../src/lib/time.js";
 
 const NOON = Date.parse("2026-11-21T12:00:00Z");
 const seconds = (n) => NOON + n * 1_000;

@@ -46,3 +46,11 @@ test("a time that is over does not grow, nor one that is not read yet", () => {
   assert.equal(points.grow(102, START + MINUTE), true);
   assert.deepEqual(totals(points), [[0, 3], [1, 6]]);
 });
+
+test("what is before a time is behind what is after it, as much of it and no more", () => {
+  const points = loaded(false);
+  const [first, second] = points.all;
+  assert.deepEqual(points.since(START + MINUTE), { points: [second], before: [first] });
+  assert.deepEqual(points.since(START), { points: [first, second], before: [] });
+  assert.deepEqual(points.since(null), { points: [first, second], before: [] });
+});

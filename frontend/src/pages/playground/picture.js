@@ -1,5 +1,5 @@
-import { minuteOf } from "../../data/minute_series.js";
 import { write } from "../../lib/element.js";
+import { minuteOf } from "../../lib/time.js";
 import { countedOf, titleOf } from "../../lib/words.js";
 import { CountTable } from "./count_table.js";
 import { Grid, Readout } from "./grid.js";

@@ -1,9 +1,9 @@
 import { counted, element, write } from "../../../lib/element.js";
 import { Frame } from "../../../lib/frame.js";
+import { HOUR_MS } from "../../../lib/time.js";
 import { PageMap } from "./page_map.js";
 import { Player } from "./player.js";
 
-const HOUR_MS = 3_600_000;
 const GRID = { columns: 80, rows: 120 };
 const MOST_OFFERED = 100;
 const number = new Intl.NumberFormat("en");

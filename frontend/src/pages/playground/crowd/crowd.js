@@ -65,7 +65,7 @@ export class Crowd {
     this.#tick();
   }
 
-  /** Sends no more. What is under way is still waited for, unless it is a matter of haste. */
+  /** Sends no more. What is in flight is still waited for, unless it is a matter of haste. */
   stop({ atOnce = false } = {}) {
     const { phase } = this.state;
     if (phase === "idle" || phase === "done") return;

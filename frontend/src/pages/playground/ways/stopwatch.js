@@ -35,7 +35,7 @@ export class Stopwatch {
     this.#times.set(way, [...times, ...measured].slice(-KEPT));
   }
 
-  /** What is under way was counted in another way. */
+  /** What is in flight was counted in another way. */
   abandon() {
     this.#running = [];
   }

@@ -22,7 +22,7 @@ export class Timing {
     this.#reconciling.start(subject, totals.count(subject), at);
   }
 
-  /** What is under way was counted otherwise: in another way, or as another type. */
+  /** What is in flight was counted otherwise: in another way, or as another type. */
   abandon() {
     this.#stopwatch.abandon();
     this.#reconciling.abandon();
