@@ -6,9 +6,12 @@ PORT ?= 8080
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 # Passed on to pytest or to the benchmark: make test ARGS="-k journey"
 ARGS ?=
-# Test files at a time: they wait more than they work.
+# Tests at a time: they wait more than they work.
 JOBS ?= 4
 UV := uv==0.13.8
+
+# Each module is compiled once, and not by every process of every run, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check
 LOCKS := service/requirements.txt service/requirements-local.txt service/requirements-aws.txt \
@@ -66,11 +69,17 @@ run: .venv/.local $(PAGE)
 run-aws: .venv/.aws $(PAGE)
 	@exec .venv/bin/livetally demo --aws --port $(PORT) $(ARGS)
 
+# The service's tests wait more than they work: the front end's run beside them, and are shown last.
 test: .venv/.dev $(PAGE) tools
-	@$(MAKE) --no-print-directory lint test-frontend test-service
+	@$(MAKE) --no-print-directory lint
+	@said=$$(mktemp); status=0; \
+	$(MAKE) --no-print-directory test-frontend >"$$said" 2>&1 & frontend=$$!; \
+	$(MAKE) --no-print-directory test-service || status=$$?; \
+	wait $$frontend || status=$$?; \
+	cat "$$said"; rm -f "$$said"; exit $$status
 
 test-service: .venv/.dev
-	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not load and not package" $(ARGS)
+	@.venv/bin/python -m pytest -n $(JOBS) --dist worksteal -m "not load and not package" $(ARGS)
 
 load-test: .venv/.dev
 	@.venv/bin/python -m pytest -m load $(ARGS)

@@ -12,18 +12,37 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
 
 from livetally.base import aws
 from livetally.dev.aws import LocalAws
 from livetally.dev.servers import LocalPostgres, LocalRedis
 from livetally.web.keys import Role
 from service.tests.support.aws import Account, make_account, working
+from service.tests.support.browser.chromium import launched
 from service.tests.support.databases import Databases
 from service.tests.support.postgres import make_keys
-from service.tests.support.process import Process, free_port
+from service.tests.support.process import Process, free_port, hear_interrupts
 from service.tests.support.server import Service, serving
 
 _numbers = itertools.count(1)
+
+hear_interrupts()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who uses the one Chromium uses its event loop."""
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """One for all tests of a worker: starting it costs more than most of them."""
+    async with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

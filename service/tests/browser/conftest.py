@@ -1,69 +1,76 @@
 """One person's tab after the other, on a server of the test's own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser
 
 from livetally.web.keys import Role
 from service.tests.support.browser.axe import DESKTOP
-from service.tests.support.browser.chromium import PAGE, launched
-from service.tests.support.browser.site import OpenTab, Site
+from service.tests.support.browser.chromium import PAGE
+from service.tests.support.browser.site import OpenTab, Site, SiteProcess, StartSite
 from service.tests.support.browser.tab import Tab
 from service.tests.support.postgres import make_keys
 from service.tests.support.process import Process
-from service.tests.support.server import Service
+from service.tests.support.server import Service, serving
 
 
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with launched() as browser:
-        yield browser
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def open_tab(chromium: Browser) -> AsyncIterator[OpenTab]:
     """open_tab(url) opens the page for one more person. At the end, no tab may have complained."""
-    tabs: list[Tab] = []
+    async with contextlib.AsyncExitStack() as contexts:
+        tabs: list[Tab] = []
 
-    async def open_tab(url: str, *, expected: str = "", base: str = "", **options: Any) -> Tab:
-        options = {"viewport": DESKTOP, "locale": "en-GB", "timezone_id": "UTC", **options}
-        context = await chromium.new_context(**options)
-        tabs.append(Tab(await context.new_page(), base or url, expected))
-        await tabs[-1].page.goto(url)
-        return tabs[-1]
+        async def open_tab(url: str, *, expected: str = "", base: str = "", **options: Any) -> Tab:
+            options = {"viewport": DESKTOP, "locale": "en-GB", "timezone_id": "UTC", **options}
+            context = await contexts.enter_async_context(await chromium.new_context(**options))
+            tabs.append(Tab(await context.new_page(), base or url, expected))
+            await tabs[-1].page.goto(url)
+            return tabs[-1]
 
-    yield open_tab
-    assert [complaint for tab in tabs for complaint in tab.complaints()] == []
-
-
-@pytest.fixture
-async def start_site(
-    spawn: Callable[..., Process], database_url: str
-) -> AsyncIterator[Callable[..., Awaitable[Site]]]:
-    sites: list[Site] = []
-
-    async def start(database_url: str = database_url, **settings: str) -> Site:
-        keys = await make_keys(database_url)
-        settings = {
-            "LIVETALLY_DATABASE_URL": database_url,
-            "LIVETALLY_PAGES_DIR": str(PAGE),
-            "LIVETALLY_PAGE_WRITE_KEY": keys[Role.WRITE],
-            "LIVETALLY_PAGE_READ_KEY": keys[Role.READ],
-            **settings,
-        }
-        process = spawn(**settings)
-        await asyncio.to_thread(process.wait_ready)
-        sites.append(Site(process, Service(process.url, database_url, keys)))
-        return sites[-1]
-
-    yield start
-    for site in sites:
-        await site.api.close()
+        yield open_tab
+        assert [complaint for tab in tabs for complaint in tab.complaints()] == []
 
 
-@pytest.fixture
-async def site(start_site: Callable[..., Awaitable[Site]]) -> Site:
+@pytest_asyncio.fixture(loop_scope="session")
+async def start_site(database_url: str, redis_url: str) -> AsyncIterator[StartSite]:
+    """start_site(queue_url=…) serves pages that have their keys, with these settings."""
+    async with contextlib.AsyncExitStack() as servers:
+
+        async def start(database_url: str = database_url, **settings: Any) -> Site:
+            keys = await make_keys(database_url)
+            settings = {
+                "pages_dir": str(PAGE),
+                "page_write_key": keys[Role.WRITE],
+                "page_read_key": keys[Role.READ],
+                **settings,
+            }
+            server = serving(database_url, redis_url, keys, **settings)
+            return Site(await servers.enter_async_context(server))
+
+        yield start
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def site(start_site: StartSite) -> Site:
     return await start_site()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def site_process(
+    spawn: Callable[..., Process], database_url: str
+) -> AsyncIterator[SiteProcess]:
+    """The same as a process, which a test may kill and start again."""
+    keys = await make_keys(database_url)
+    process = spawn(
+        LIVETALLY_PAGES_DIR=str(PAGE),
+        LIVETALLY_PAGE_WRITE_KEY=keys[Role.WRITE],
+        LIVETALLY_PAGE_READ_KEY=keys[Role.READ],
+    )
+    await asyncio.to_thread(process.wait_ready)
+    api = Service(process.url, database_url, keys)
+    yield SiteProcess(api, process)
+    await api.close()

@@ -1,7 +1,7 @@
 """The admin page, used by a real Chromium: all counts, keys, processes, dead letters, pointers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from service.tests.support.aws import Account, working
 from service.tests.support.browser.axe import axe_finds_nothing
 from service.tests.support.browser.chromium import needs_chromium
 from service.tests.support.browser.names import HOSTILE
-from service.tests.support.browser.site import OpenTab, Site
+from service.tests.support.browser.site import OpenTab, Site, SiteProcess, StartSite
 from service.tests.support.browser.tab import AWAY, REFUSED, Tab
 from service.tests.support.postgres import make_key
 
@@ -48,15 +48,17 @@ def row(tab: Tab, *cells: str) -> Any:
     return found
 
 
-async def test_counts_of_all_projects_are_live(site: Site, open_tab: OpenTab) -> None:
+async def test_counts_of_all_projects_are_live(
+    site_process: SiteProcess, open_tab: OpenTab
+) -> None:
     """What is counted in any project is in the table, sorted and filtered, as text however hostile;
     a colour's name can be read on it; a restart of the server is survived."""
-    other = await make_key(site.database_url, "other", Role.WRITE)
-    await site.api.post([{"type": "click", "subject": "navy"}] * 3)
-    await site.api.post([{"type": "click", "subject": subject} for subject in HOSTILE])
-    tab = await entered(open_tab, site)
-    second = await entered(open_tab, site)
-    await site.api.post({"type": "käufe", "subject": "hut"}, key=other)
+    other = await make_key(site_process.database_url, "other", Role.WRITE)
+    await site_process.api.post([{"type": "click", "subject": "navy"}] * 3)
+    await site_process.api.post([{"type": "click", "subject": subject} for subject in HOSTILE])
+    tab = await entered(open_tab, site_process)
+    second = await entered(open_tab, site_process)
+    await site_process.api.post({"type": "käufe", "subject": "hut"}, key=other)
     for each in (tab, second):
         await expect(row(each, "other", "käufe", "hut")).to_have_count(1)
     assert await row(tab, "navy").locator("td").nth(2).text_content() == "3"
@@ -77,10 +79,10 @@ async def test_counts_of_all_projects_are_live(site: Site, open_tab: OpenTab) ->
     await tab.page.get_by_label("Filter").fill("KÄUFE")
     await expect(tab.page.locator("#counts tbody tr:visible")).to_have_count(1)
 
-    site.process.kill()
+    site_process.process.kill()
     await tab.is_("reconnecting")
-    await asyncio.to_thread(site.process.restart().wait_ready)
-    await site.api.post({"type": "käufe", "subject": "hut"}, key=other)
+    await asyncio.to_thread(site_process.process.restart().wait_ready)
+    await site_process.api.post({"type": "käufe", "subject": "hut"}, key=other)
     await tab.is_("live")
     await expect(row(tab, "hut").locator("td").nth(2)).to_have_text("2")
 
@@ -171,7 +173,7 @@ async def test_heat_ways_and_who_is_there(site: Site, open_tab: OpenTab) -> None
     await site.api.post(pointer("now", 0.5, 0.9))
     await expect(pointers.locator("[data-now]")).not_to_have_text("0 pointers now")
     processes = tab.page.locator("#processes")
-    mine = processes.locator("tbody tr").filter(has_text=f" {site.process.process.pid}")
+    mine = processes.locator("tbody tr").filter(has_text=f" {os.getpid()}")
     await expect(mine.locator("td").first).to_have_text("1")
     await expect(tab.page.locator("#dead [data-said]")).to_have_text("There is no queue here.")
 
@@ -206,11 +208,15 @@ async def test_pages_of_any_project(site: Site, open_tab: OpenTab) -> None:
 
 
 async def test_dead_letters_are_read_and_sent_again(
-    start_site: Callable[..., Awaitable[Site]], open_tab: OpenTab, account: Account, redis_url: str
+    start_site: StartSite, open_tab: OpenTab, account: Account, redis_url: str
 ) -> None:
     """What the queue refused is listed with why, shown to the letter, and sent again: not in a dry
     run, not without a yes, one or all."""
-    site = await start_site(**account.settings)
+    site = await start_site(
+        queue_url=account.made.queue_url,
+        dead_letter_queue_url=account.made.dead_letter_queue_url,
+        queue_project="demo",
+    )
     bad = account.send({"type": "click", "subject": HOSTILE[0], "id": ""})
     account.send(HOSTILE[1])
     async with working(account, site.database_url, redis_url):

@@ -4,7 +4,7 @@ import asyncio
 import random
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from livetally.web.keys import Role
 from service.tests.support.browser.axe import PHONE, axe_finds_nothing
 from service.tests.support.browser.chromium import needs_chromium
 from service.tests.support.browser.names import HOSTILE
-from service.tests.support.browser.site import OpenTab, Site
+from service.tests.support.browser.site import OpenTab, Site, SiteProcess, StartSite
 from service.tests.support.browser.tab import AWAY, REFUSED, TYPES, UNAVAILABLE, Tab
 from service.tests.support.postgres import query
 from service.tests.support.waiting import until
@@ -62,23 +62,25 @@ class Hand:
 
 
 async def test_what_one_counts_another_sees_and_a_restart_keeps(
-    site: Site, open_tab: OpenTab
+    site_process: SiteProcess, open_tab: OpenTab
 ) -> None:
     """The main job: clicks and hovers in one browser show in another, to the last one, and Postgres
     agrees; stopping the server and killing it lose nothing, nor what is clicked meanwhile."""
-    one = await open_tab(site.url, expected=AWAY)
-    other = await open_tab(site.url, expected=AWAY)
+    one = await open_tab(site_process.url, expected=AWAY)
+    other = await open_tab(site_process.url, expected=AWAY)
     hand = Hand(one, ["red", "gold", "teal", "navy", "white", "black"])
     for tab in (one, other):
         await tab.is_("live")
 
     await hand.move(40)
     for tab in (one, other):
-        await until(lambda: site.stored().counts == hand.made, 10, lambda: site.stored())
-        await tab.shows(site.stored)
-    site.agrees(hand.made)
+        await until(
+            lambda: site_process.stored().counts == hand.made, 10, lambda: site_process.stored()
+        )
+        await tab.shows(site_process.stored)
+    site_process.agrees(hand.made)
 
-    for end in (site.process.stop, site.process.kill):
+    for end in (site_process.process.stop, site_process.process.kill):
         assert await asyncio.to_thread(end) in (0, None)
         for tab in (one, other):
             await tab.is_("reconnecting")
@@ -86,20 +88,22 @@ async def test_what_one_counts_another_sees_and_a_restart_keeps(
         await expect(other.page.locator("#connection")).to_have_text(said)
         await hand.move(8)
         await expect(one.page.locator("#notes")).to_contain_text("not confirmed yet")
-        await asyncio.to_thread(site.process.restart().wait_ready)
+        await asyncio.to_thread(site_process.process.restart().wait_ready)
         for tab in (one, other):
             await tab.is_("live")
         await hand.move(8)
-        await until(lambda: site.stored().counts == hand.made, 20, lambda: site.stored())
+        await until(
+            lambda: site_process.stored().counts == hand.made, 20, lambda: site_process.stored()
+        )
         for tab in (one, other):
-            await tab.shows(site.stored)
+            await tab.shows(site_process.stored)
         await expect(one.page.locator("#notes")).to_be_empty()
-        site.agrees(hand.made)
+        site_process.agrees(hand.made)
 
 
 async def test_postgres_stopped_while_the_page_is_open(
     own_postgres: LocalPostgres,
-    start_site: Callable[..., Awaitable[Site]],
+    start_site: StartSite,
     open_tab: OpenTab,
 ) -> None:
     """The page says that its counts are stale, keeps what is clicked, and is exact and live again
@@ -225,12 +229,10 @@ async def test_closing_the_page_after_a_click_still_counts_it(
     site.agrees(made)
 
 
-async def test_without_public_keys_the_page_asks(
-    start_site: Callable[..., Awaitable[Site]], open_tab: OpenTab
-) -> None:
+async def test_without_public_keys_the_page_asks(start_site: StartSite, open_tab: OpenTab) -> None:
     """A form asks for keys, says what is wrong with a bad one, and is gone when both work; what was
     clicked before is counted then."""
-    site = await start_site(LIVETALLY_PAGE_WRITE_KEY="", LIVETALLY_PAGE_READ_KEY="")
+    site = await start_site(page_write_key="", page_read_key="")
     tab = await open_tab(site.url, expected=REFUSED)
     form, problem = tab.page.locator("#keys"), tab.page.locator("#keys [data-message]")
     write, read = tab.page.locator("[name=write_key]"), tab.page.locator("[name=read_key]")
@@ -291,13 +293,11 @@ async def test_the_grid_by_keyboard(site: Site, open_tab: OpenTab) -> None:
     await tab.shows(site.stored)
 
 
-async def test_axe_finds_nothing(
-    start_site: Callable[..., Awaitable[Site]], open_tab: OpenTab
-) -> None:
+async def test_axe_finds_nothing(start_site: StartSite, open_tab: OpenTab) -> None:
     """No accessibility violation that axe-core knows, on a phone and a desktop, light and dark:
     neither in the form that asks for keys nor with counts and all tables open. And the page fits
     the screen."""
-    site = await start_site(LIVETALLY_PAGE_WRITE_KEY="", LIVETALLY_PAGE_READ_KEY="")
+    site = await start_site(page_write_key="", page_read_key="")
     tab = await open_tab(site.url)
 
     await expect(tab.page.locator("#keys")).to_be_visible()
@@ -316,10 +316,10 @@ async def test_axe_finds_nothing(
 
 
 async def test_a_server_without_the_page_says_what_to_do(
-    start_site: Callable[..., Awaitable[Site]], open_tab: OpenTab, tmp_path: Path
+    start_site: StartSite, open_tab: OpenTab, tmp_path: Path
 ) -> None:
     """Where Node was missing, the address says so, and the API works."""
-    site = await start_site(LIVETALLY_PAGES_DIR=str(tmp_path / "none"))
+    site = await start_site(pages_dir=str(tmp_path / "none"))
     tab = await open_tab(site.url, expected=rf"{UNAVAILABLE}|favicon")
     await expect(tab.page.locator("body")).to_contain_text("Install Node")
     assert (await site.api.post({"type": "click", "subject": "red"}))[0] == 200
@@ -327,10 +327,10 @@ async def test_a_server_without_the_page_says_what_to_do(
 
 
 async def test_a_plain_event_source_follows_a_feed_through_a_kill(
-    site: Site, open_tab: OpenTab
+    site_process: SiteProcess, open_tab: OpenTab
 ) -> None:
     """The browser's own EventSource reconnects with the last position: each event comes once."""
-    tab = await open_tab(site.url, expected=AWAY)
+    tab = await open_tab(site_process.url, expected=AWAY)
     await tab.page.evaluate(
         """key => {
             window.ids = [];
@@ -342,7 +342,7 @@ async def test_a_plain_event_source_follows_a_feed_through_a_kill(
                 window.ids.push(...events.map((event) => event.id));
             };
         }""",
-        site.api.keys[Role.READ],
+        site_process.api.keys[Role.READ],
     )
     await until(lambda: tab.page.evaluate("window.positions"), 10)
 
@@ -357,12 +357,12 @@ async def test_a_plain_event_source_follows_a_feed_through_a_kill(
         await until(all_came, 30)
 
     async def posted(events: list[dict[str, str]]) -> bool:
-        status, _ = await site.api.post(events)
+        status, _ = await site_process.api.post(events)
         return status == 200
 
     sent: list[str] = []
     await come("a", "b")
-    site.process.kill()
-    site.process.restart()
-    await asyncio.to_thread(site.process.wait_ready)
+    site_process.process.kill()
+    site_process.process.restart()
+    await asyncio.to_thread(site_process.process.wait_ready)
     await come("c", "d")

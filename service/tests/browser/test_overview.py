@@ -5,7 +5,6 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from livetally.web.keys import Role
 from service.tests.support.browser.axe import axe_finds_nothing
 from service.tests.support.browser.chromium import needs_chromium
 from service.tests.support.browser.names import HOSTILE
-from service.tests.support.browser.site import OpenTab, Site
+from service.tests.support.browser.site import OpenTab, Site, SiteProcess, StartSite
 from service.tests.support.browser.tab import AWAY, Tab
 from service.tests.support.postgres import query, totals_in
 from service.tests.support.waiting import until
@@ -63,7 +62,7 @@ def counted(database_url: str, type_: str, subject: str, minutes_ago: int, n: in
 
 
 async def test_a_period_beside_the_one_before_and_what_comes_now(
-    site: Site,
+    site_process: SiteProcess,
     open_tab: OpenTab,
 ) -> None:
     """Pages, articles, referrers, buttons and any type have the counts of the time that is picked
@@ -76,12 +75,12 @@ async def test_a_period_beside_the_one_before_and_what_comes_now(
         ("button_click", "buy"),
         ("signup", "free"),
     ):
-        counted(site.database_url, type_, subject, 5, 6)
-        counted(site.database_url, type_, subject, 70, 4)
-    counted(site.database_url, "unique_page_view", "/", 5, 2)
-    counted(site.database_url, "page_view", "/new", 5, 1)
-    counted(site.database_url, "page_view", "/old", 70, 9)
-    tab = await open_tab(f"{site.url}/overview", base=site.url, expected=AWAY)
+        counted(site_process.database_url, type_, subject, 5, 6)
+        counted(site_process.database_url, type_, subject, 70, 4)
+    counted(site_process.database_url, "unique_page_view", "/", 5, 2)
+    counted(site_process.database_url, "page_view", "/new", 5, 1)
+    counted(site_process.database_url, "page_view", "/old", 70, 9)
+    tab = await open_tab(f"{site_process.url}/overview", base=site_process.url, expected=AWAY)
     await tab.is_("live")
     await tab.page.get_by_label("1 hour").check(force=True)
     await has(tab, "pages", [["/", "6", "2", "+50 %"], ["/new", "1", "0", "new"]])
@@ -92,15 +91,15 @@ async def test_a_period_beside_the_one_before_and_what_comes_now(
     await has(tab, "subjects", [["free", "6", "+50 %"]])
     await expect(tab.page.locator("#pages [data-total]")).to_have_text("7")
 
-    await site.api.post([{"type": "page_view", "subject": "/new"}] * 7)
-    await site.api.post([{"type": "unique_page_view", "subject": "/new"}] * 3)
+    await site_process.api.post([{"type": "page_view", "subject": "/new"}] * 7)
+    await site_process.api.post([{"type": "unique_page_view", "subject": "/new"}] * 3)
     await has(tab, "pages", [["/new", "8", "3", "new"], ["/", "6", "2", "+50 %"]], within_s=5)
 
-    site.process.kill()
+    site_process.process.kill()
     await tab.is_("reconnecting")
-    site.process.restart()
+    site_process.process.restart()
     await tab.is_("live")
-    await site.api.post([{"type": "button_click", "subject": "sign-up"}])
+    await site_process.api.post([{"type": "button_click", "subject": "sign-up"}])
     await has(tab, "buttons", [["buy", "6", "+50 %"], ["sign-up", "1", "new"]])
 
     await tab.page.get_by_label("Compare with").uncheck()
@@ -155,12 +154,12 @@ async def test_hostile_names_are_text_on_the_page_and_in_the_file(
 
 
 async def test_axe_finds_nothing_on_the_overview(
-    start_site: Callable[..., Awaitable[Site]],
+    start_site: StartSite,
     open_tab: OpenTab,
 ) -> None:
     """No accessibility violation, on a phone and a desktop, light and dark: where it asks for a
     key, where nothing was counted, and with counts. A key that is refused is asked for again."""
-    site = await start_site(LIVETALLY_PAGE_WRITE_KEY="", LIVETALLY_PAGE_READ_KEY="")
+    site = await start_site(page_write_key="", page_read_key="")
     tab = await open_tab(f"{site.url}/overview", base=site.url, expected="status of (401|403)")
     key = tab.page.locator("[name=read_key]")
     await expect(key).to_be_visible()

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +57,21 @@ def test_nobody_changes_where_python_looks() -> None:
     """Everything is imported as a package from the checkout, by tests and load runs alike."""
     changed = ".".join(("sys", "path"))  # not to be found here
     assert [file for file in sources() if changed in file.read_text("utf-8")] == []
+
+
+def test_programs_are_interrupted_in_the_background_too() -> None:
+    """A shell's `make test &` starts the tests with SIGINT ignored; what they start hears it."""
+    code = (
+        "import signal, subprocess, sys;"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN);"
+        "from service.tests.support.process import hear_interrupts; hear_interrupts();"
+        "said = 'import signal; print(signal.getsignal(signal.SIGINT).__name__)';"
+        "subprocess.run([sys.executable, '-c', said], check=True)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "default_int_handler"
 
 
 def test_folders_of_support_stay_small() -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,15 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+
+def hear_interrupts() -> None:
+    """Programs that are started from here on end when they are interrupted, as at a terminal.
+
+    Who starts this in the background (`make test &`) has SIGINT ignored, which children inherit.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def free_port() -> int:

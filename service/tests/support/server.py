@@ -120,11 +120,12 @@ async def serving(
     finally:
         await service.close()
         await runner.cleanup()
-    assert not undescribed, "a route answers what its @described(…) doesn't say"
+    assert not undescribed, "a route answers what its documentation doesn't say"
 
 
-#: What any route may answer: no valid HTTP, too much, another method, a client gone, a bug.
-_ANY = {400, 405, 408, 429, 499, 500}
+#: What any route may answer: the client has it, no valid HTTP, too much, another method, a client
+#: gone, a bug.
+_ANY = {304, 400, 405, 408, 429, 499, 500}
 
 
 def _note_undescribed(app: web.Application) -> set[str]:

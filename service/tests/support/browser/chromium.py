@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from service.tests.support.paths import FRONTEND
 
@@ -25,6 +25,8 @@ _MAC_APPS = (
     Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"),
     Path("/Applications/Chromium.app/Contents/MacOS/Chromium"),
 )
+#: As long as for anything else in a page. 5 s, its own, pass on a machine with more to do.
+EXPECTED_WITHIN_MS = 30_000
 # A browser that asks nobody but our server.
 _FLAGS = (
     "--disable-background-networking",
@@ -57,6 +59,7 @@ needs_chromium = [
 @asynccontextmanager
 async def launched() -> AsyncIterator[Browser]:
     """A Chromium without a window, in its sandbox unless we are root, for whom it has none."""
+    expect.set_options(timeout=EXPECTED_WITHIN_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=find_chromium(), args=_FLAGS, chromium_sandbox=os.geteuid() != 0

@@ -1,4 +1,4 @@
-"""The server as a process that gives the page its keys, and a client of its API."""
+"""A server that gives the page its keys, and a client of its API."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -9,15 +9,15 @@ from service.tests.support.process import Process
 from service.tests.support.server import Service
 
 OpenTab = Callable[..., Awaitable[Tab]]
+StartSite = Callable[..., Awaitable["Site"]]
 
 
 class Site:
-    """The server as a process that gives the page its keys, and a client of its API."""
+    """A server that gives the page its keys, and a client of its API."""
 
-    def __init__(self, process: Process, api: Service) -> None:
-        self.process = process
+    def __init__(self, api: Service) -> None:
         self.api = api
-        self.url = process.url
+        self.url = api.url
         self.database_url = api.database_url
 
     def stored(self) -> Shown:
@@ -27,3 +27,11 @@ class Site:
         """Postgres holds exactly these events, and its log, totals and minutes say the same."""
         assert self.stored().counts == made
         check_counts(self.database_url)
+
+
+class SiteProcess(Site):
+    """The same as a process of its own."""
+
+    def __init__(self, api: Service, process: Process) -> None:
+        super().__init__(api)
+        self.process = process
