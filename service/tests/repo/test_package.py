@@ -42,6 +42,7 @@ def test_the_wheel_has_all_of_the_package(wheel: zipfile.ZipFile) -> None:
         if file.is_file() and file.suffix not in (".pyc", ".md")
     }
     assert code <= names
+    assert not [name for name in names if name.endswith(".pyc")]
     assert {name.partition("/")[0] for name in names} == {
         "livetally",
         f"livetally-{livetally.__version__}.dist-info",
