@@ -85,13 +85,17 @@ class ListedKeys(msgspec.Struct, frozen=True):
 
 
 class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A key to make, and its project where that is new. `rate`: events a second; null: any."""
+    """A key to make, and its project where that is new. `rate`: events a second; null: any.
+
+    `key` is one that pages hold already; `weak` lets it have less than 16 characters."""
 
     project: str
     role: Role
     name: str
     origins: Annotated[list[str], Meta(max_length=MAX_ORIGINS)] = []
     rate: int | None = None
+    key: str | None = None
+    weak: bool = False
 
 
 class MadeKey(msgspec.Struct, frozen=True):
@@ -204,7 +208,14 @@ class KeyAdmin:
         await self._auth.admit(request, Role.ADMIN)
         asked = body_as(await read_body(request), NewKey)
         key = await keys.create(
-            self._database, asked.project, asked.role, asked.name, asked.origins, asked.rate
+            self._database,
+            asked.project,
+            asked.role,
+            asked.name,
+            asked.origins,
+            asked.rate,
+            key=asked.key,
+            weak=asked.weak,
         )
         response = json_response(MadeKey(asked.project, asked.name, asked.role, key), 201)
         response.headers[hdrs.CACHE_CONTROL] = "no-store"

@@ -11,6 +11,8 @@ MAX_LINE_BYTES = MAX_BODY_BYTES
 #: What is unpacked at once: a gzip bomb is taken in such steps, like everything else.
 STEP_BYTES = 256 * 1024
 
+#: What some editors and exports put before UTF-8.
+BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _AUTO_GZIP = 16 + zlib.MAX_WBITS
 
@@ -31,6 +33,8 @@ class Lines:
             return []
         *whole, last = rest
         ended = [self._take(), *(line if len(line) <= MAX_LINE_BYTES else None for line in whole)]
+        if self._number == 0 and ended[0]:
+            ended[0] = ended[0].removeprefix(BOM)
         start = self._number + 1
         self._number += len(ended)
         self._keep(last)

@@ -1,6 +1,10 @@
 """What every decoder of ours checks alike, and how it says what is wrong."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
+
+from msgspec import Raw
 
 #: msgspec quotes a name that it doesn't know, however long: enough of it to know it by.
 MAX_QUOTED = 120
@@ -13,6 +17,32 @@ def has_nul(value: Any) -> bool:
     if isinstance(value, dict):
         return any(has_nul(part) for pair in value.items() for part in pair)
     return isinstance(value, list) and any(map(has_nul, value))
+
+
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # both halves
+    rb"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+def whole_characters(text: bytes) -> bytes:
+    """A JSON text, as long as before, with each lone half of a character replaced.
+
+    That is what JSON.stringify and json.dumps write of a text that was cut within an emoji. No
+    decoder takes it; with this they see where the values around it begin and end.
+    """
+    return _ESCAPE.sub(lambda escape: rb"\ufffd" if escape["half"] else escape[0], text)
+
+
+def as_written(values: Iterable[Raw], whole: bytes, text: bytes) -> list[bytes]:
+    """The values, which were decoded one after another from `whole`, as they are in `text`."""
+    found, at = [], 0
+    for value in map(bytes, values):
+        at = whole.index(value, at)
+        found.append(text[at : at + len(value)])
+        at += len(value)
+    return found
 
 
 def plainly(message: str) -> str:

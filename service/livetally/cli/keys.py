@@ -36,6 +36,10 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--rate", type=int, metavar="N", help="events a second that it may send; else any number"
     )
+    command.add_argument(
+        "--key", metavar="VALUE", help="take this one, which pages hold already, instead of a new"
+    )
+    command.add_argument("--weak", action="store_true", help="it may be short, and so be guessed")
     command = add_command(subcommands, "list", _list, "show keys (not their secrets)")
     command.add_argument("--project", help="of this project only")
     command = add_command(subcommands, "revoke", _revoke, "end a key, everywhere within 5 s")
@@ -71,6 +75,8 @@ def _create(arguments: argparse.Namespace) -> int:
                 arguments.name,
                 arguments.origin,
                 arguments.rate,
+                key=arguments.key,
+                weak=arguments.weak,
             )
 
     with plainly_refused():

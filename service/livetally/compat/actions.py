@@ -5,6 +5,7 @@
 action_color[action_name]=hover&action_color[color_name]=red
 """
 
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 from urllib.parse import parse_qsl
@@ -31,6 +32,17 @@ class Shape(Enum):
     NATIVE = 0
     COLOR = 1  # format 1
     RAILS = 2  # format 2
+
+
+def is_json(body: bytes) -> bool:
+    """As against a form: old pages send JSON under any content type, a form's own too."""
+    return body.lstrip()[:1] in (b"{", b"[")
+
+
+def in_order(counts: Mapping[str, int], first: Sequence[str]) -> list[str]:
+    """The colors: `first` these, in this order (old pages fill their slices by place), then the
+    others by name."""
+    return [*filter(counts.__contains__, first), *sorted(counts.keys() - set(first))]
 
 
 def may_be_older(body: bytes) -> bool:

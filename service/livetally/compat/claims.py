@@ -2,7 +2,8 @@
 
 `POST /v1/events` takes native events and those of color tracking, with Rails and without: what a
 body holds decides, and an array or NDJSON may mix them. `GET /v1/stats?action=` is color
-tracking's, `?type=` native. `GET /` is the page for browsers, for the rest the collector's hello.
+tracking's, `?type=` native. `GET /` is the page for browsers, a websocket for those that ask for
+one, and for the rest the collector's hello.
 
 What isn't claimed is answered by the native handler as if nobody had looked. Only an error, which
 clients of any system may have caused, is put into the shape of the scheme that brought the key.
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from ..api.stats import StatsQuery
 from ..base.config import MAX_EVENTS
@@ -26,7 +27,7 @@ from ..web.auth import Auth, Key
 from ..web.keys import Role
 from ..web.middleware import Handler, error_response
 from ..web.operation_docs import Operation, Text, operation_of
-from .actions import FORM, Shape, as_native, fields_of, form_fields, may_be_older, shape_of
+from .actions import FORM, Shape, as_native, fields_of, form_fields, is_json, may_be_older, shape_of
 from .collector.routes import hello_or
 from .colors.http import Colors
 from .rails.events import RailsEvents
@@ -43,18 +44,24 @@ class EitherStatsQuery(StatsQuery):
 class Claims:
     """Stands in front of the native routes."""
 
-    def __init__(self, auth: Auth, batcher: Batcher, colors: Colors, rails: RailsEvents) -> None:
+    #: those that mean two things
+    PATHS = frozenset({"/", "/v1/events", "/v1/stats"})
+
+    def __init__(
+        self, auth: Auth, batcher: Batcher, colors: Colors, rails: RailsEvents, socket: Handler
+    ) -> None:
         self._auth = auth
         self._batcher = batcher
         self._colors = colors
         self._rails = rails
+        self._socket = socket
 
     def in_front_of(self, routes: Iterable[web.RouteDef]) -> list[web.RouteDef]:
         """The same routes; the paths that mean two things are looked at here first."""
         looks: dict[tuple[str, str], Callable[[Handler], Handler]] = {
             ("POST", "/v1/events"): self._events,
             ("GET", "/v1/stats"): self._stats,
-            ("GET", "/"): hello_or,
+            ("GET", "/"): self._home,
         }
         return [
             web.route(each.method, each.path, look(each.handler), **each.kwargs)
@@ -90,7 +97,7 @@ class Claims:
             raise
 
     async def _take(self, request: web.Request, key: Key, body: bytes) -> web.Response:
-        if request.content_type == FORM and not _is_json(body):
+        if request.content_type == FORM and not is_json(body):
             return await self._rails.take(key, form_fields(body))
         fields = {} if is_ndjson(request) else fields_of(body)
         match shape_of(fields):
@@ -102,6 +109,18 @@ class Claims:
         if len(texts) <= MAX_EVENTS:
             texts = [as_native(bytes(text)) for text in texts]
         return answer(await self._batcher.take(check(texts, key.project), key), request)
+
+    def _home(self, native: Handler) -> Handler:
+        hello = hello_or(native)
+
+        @functools.wraps(native)
+        async def home(request: web.Request) -> web.StreamResponse:
+            if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
+                return await self._socket(request)
+            return await hello(request)
+
+        errors = (*_operation(native).errors, *_operation(self._socket).errors)
+        return _also(native, responses={101: None}, errors=errors).describe(home)
 
     def _stats(self, native: Handler) -> Handler:
         @functools.wraps(native)
@@ -122,26 +141,26 @@ class Claims:
 
 
 def _is_ours(request: web.Request, body: bytes) -> bool:
-    form = request.content_type == FORM and not _is_json(body)
+    form = request.content_type == FORM and not is_json(body)
     return form or may_be_older(body)
-
-
-def _is_json(body: bytes) -> bool:
-    """As against a form."""
-    return body.lstrip()[:1] in (b"{", b"[")
 
 
 def _also(native: Handler, **more: Any) -> Operation:
     """A native operation with what the claimed requests add to it."""
-    about = operation_of(native)
-    if about is None:
-        raise TypeError(f"{native} has no @operation(…)")
+    about = _operation(native)
     for name in ("body", "responses"):
         known: dict[Any, Any] = getattr(about, name)
         added: dict[Any, Any] = more.get(name, {})
         both = {key: _joined(known[key], added[key]) for key in known.keys() & added.keys()}
         more[name] = known | added | both
     return msgspec.structs.replace(about, **more)
+
+
+def _operation(handler: Handler) -> Operation:
+    about = operation_of(handler)
+    if about is None:
+        raise TypeError(f"{handler} has no @operation(…)")
+    return about
 
 
 def _joined(known: Any, added: tuple[Any, ...]) -> tuple[Any, ...]:

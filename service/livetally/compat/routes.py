@@ -22,6 +22,10 @@ from .rails.events import RailsEvents
 from .rails.results import RailsResults
 from .rejections import legible
 
+#: The older systems stood behind gateways, whose addresses begin so. Who changes the host alone is
+#: to succeed: they are taken before every route of theirs, and for a websocket alone.
+STAGES = ("dev", "develop", "stage", "staging", "prod", "production", "local")
+
 
 class CompatApis:
     """What a process has of them."""
@@ -38,7 +42,6 @@ class CompatApis:
         colors = Colors(auth, batcher, database)
         rails = RailsEvents(auth, batcher)
         self.cable = Cable(auth, connections, viewer_buffer_bytes)
-        self._claims = Claims(auth, batcher, colors, rails)
         socket = Dispatcher(
             auth,
             connections,
@@ -47,6 +50,7 @@ class CompatApis:
             ColorSocket(auth, hub, connections, colors),
             viewer_buffer_bytes,
         )
+        self._claims = Claims(auth, batcher, colors, rails, socket.handle)
         results = legible(RailsResults(auth, database).get_events, Shape.RAILS)
         self._routes = [
             web.get("/admin/v1/stats", legible(colors.get_admin_stats)),
@@ -56,9 +60,20 @@ class CompatApis:
             web.get("/{version:v[23]}/events", results),
             web.get("/{version:v[23]}/events/cable", self.cable.handle),
             web.get("/ws", socket.handle),
+            web.get("/ws/", socket.handle),
             *Collector(auth, batcher, database).routes(),
         ]
 
     def in_front_of(self, native: Iterable[web.RouteDef]) -> list[web.RouteDef]:
-        """These routes, claimed from where a request is another system's, and the others' own."""
-        return [*self._claims.in_front_of(native), *self._routes]
+        """These routes, claimed from where a request is another system's, and the others' own, also
+        behind a stage."""
+        routes = [*self._claims.in_front_of(native), *self._routes]
+        ours = {route.path for route in self._routes} | Claims.PATHS | {"/docs", "/openapi.json"}
+        staged = [_staged(route, route.path) for route in routes if route.path in ours]
+        bare = [_staged(route, "") for route in routes if route.path == "/"]
+        return [*routes, *staged, *bare]
+
+
+def _staged(route: web.RouteDef, path: str) -> web.RouteDef:
+    """The same behind a stage. The document doesn't list it: see `reference.routes`."""
+    return web.route(route.method, f"/{{stage:{'|'.join(STAGES)}}}{path}", route.handler)

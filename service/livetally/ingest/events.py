@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from ..base.config import MAX_EVENTS
 from ..base.errors import MalformedJson, TooManyEvents, Unprocessable
-from ..base.validation import has_nul, plainly
+from ..base.validation import as_written, has_nul, plainly, whole_characters
 
 MAX_PROPERTIES_BYTES = 16 * 1024
 MAX_DEPTH = 32
@@ -154,13 +154,23 @@ def split(body: bytes, ndjson: bool = False) -> Sequence[Raw | bytes]:
         raise Unprocessable("The body is empty.")
     if not ndjson:
         if body.startswith(b"["):
-            texts: list[Raw] = _decode_body(_array, body)
-            return texts
+            return _values_of(body)
         first, newline, _ = body.partition(b"\n")
         if not newline or not _is_json(first):
             _decode_body(_value, body)
             return [body]
     return [line for line in body.split(b"\n") if line and not line.isspace()]
+
+
+def _values_of(body: bytes) -> Sequence[Raw | bytes]:
+    """An array's values. One that has half a character is rejected alone, by who checks it."""
+    try:
+        return _array.decode(body)
+    except msgspec.DecodeError:
+        whole = whole_characters(body)
+        return as_written(_decode_body(_array, whole) or [], whole, body)
+    except NOT_JSON as error:
+        raise MalformedJson(_why_not_json(body, error)) from None
 
 
 def _decode_body(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
@@ -174,7 +184,7 @@ def _decode_body(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
 
 def _is_json(text: bytes) -> bool:
     try:
-        _value.decode(text)
+        _value.decode(whole_characters(text))
     except msgspec.ValidationError:
         return True  # a number is out of range
     except NOT_JSON:
@@ -280,14 +290,11 @@ def _check_nul(text: bytes) -> None:
         raise BadEvent("nul_character", "The character U+0000 can't be stored.")
 
 
-_LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-
-
 def _why_not_json(text: bytes, error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "The JSON is nested too deeply."
     if isinstance(error, UnicodeDecodeError):
         return "The JSON is not valid UTF-8."
-    if _LONE_SURROGATE.search(text):
-        return f"{error}; a \\uD800-\\uDFFF escape may lack its other half."
+    if whole_characters(text) != text:
+        return "The JSON has half a character: a \\uD800-\\uDFFF escape without its other half."
     return f"{error}."

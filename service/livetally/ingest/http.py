@@ -1,6 +1,8 @@
 """POST /v1/events: from an HTTP request to events on disk, and the answer."""
 
 import asyncio
+import re
+import zlib
 from collections.abc import Set
 from typing import Literal
 
@@ -20,6 +22,7 @@ from ..base.errors import (
     UnstorableEvent,
     UnsupportedMediaType,
 )
+from ..base.lines import BOM
 from ..schema.http import Ack, Failure, NoneValid
 from ..web.auth import Auth
 from ..web.keys import Role
@@ -37,6 +40,14 @@ TYPES = {"application/json", "text/plain", "application/octet-stream"} | _NDJSON
 
 # What aiohttp undoes by itself, everywhere.
 _ENCODINGS = {"identity", "gzip", "deflate"}
+#: The old name, which aiohttp leaves packed.
+_X_GZIP = "x-gzip"
+_AUTO_GZIP = 16 + zlib.MAX_WBITS
+
+_UTF_8 = re.compile(r"(?:(?:x-)?unicode-\d-\d-)?utf[-_]?8|(?:us[-_]?)?ascii", re.IGNORECASE)
+
+
+_UNDECODABLE = "The body can't be decoded: it is not what its Content-Encoding says."
 
 
 class EventsQuery(msgspec.Struct):
@@ -90,10 +101,18 @@ async def read_body(request: web.Request, types: Set[str] | None = TYPES) -> byt
     """
     if types is not None and not _is_one_of(request, types):
         raise UnsupportedMediaType
-    if request.headers.get("Content-Encoding", "identity").lower() not in _ENCODINGS:
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in _ENCODINGS and encoding != _X_GZIP:
         raise UnsupportedMediaType("Content-Encoding must be gzip, deflate or identity.")
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise TooLarge
+    body = await _read(request)
+    if encoding == _X_GZIP:
+        body = _unpacked(body)
+    return body.removeprefix(BOM)
+
+
+async def _read(request: web.Request) -> bytes:
     try:
         if request.content.is_eof():  # it is here already, as small ones are
             return await request.read()
@@ -102,16 +121,27 @@ async def read_body(request: web.Request, types: Set[str] | None = TYPES) -> byt
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge from None
     except web.RequestPayloadError:
-        raise BadRequest(
-            "The body can't be decoded: it is not what its Content-Encoding says."
-        ) from None
+        raise BadRequest(_UNDECODABLE) from None
     except TimeoutError:
         raise RequestTimeout from None
 
 
+def _unpacked(body: bytes) -> bytes:
+    unpack = zlib.decompressobj(_AUTO_GZIP)
+    try:
+        unpacked = unpack.decompress(body, MAX_BODY_BYTES + 1)
+    except zlib.error:
+        raise BadRequest(_UNDECODABLE) from None
+    if len(unpacked) > MAX_BODY_BYTES:
+        raise TooLarge
+    if not unpack.eof:
+        raise BadRequest(_UNDECODABLE)
+    return unpacked
+
+
 def _is_one_of(request: web.Request, types: Set[str]) -> bool:
-    charset = (request.charset or "utf-8").lower()
-    return request.content_type in types and charset in ("utf-8", "us-ascii")
+    charset = request.charset or "utf-8"
+    return request.content_type in types and _UTF_8.fullmatch(charset.strip("'\"")) is not None
 
 
 def answer(result: Result, request: web.Request) -> web.Response:

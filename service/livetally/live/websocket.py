@@ -43,7 +43,7 @@ from ..base.errors import (
     Unprocessable,
     WrongRole,
 )
-from ..base.validation import plainly
+from ..base.validation import as_written, plainly, whole_characters
 from ..ingest.batcher import Batcher
 from ..ingest.events import Parsed, check
 from ..schema.http import KeyQuery
@@ -259,4 +259,20 @@ def _decode(text: str) -> Message:
     except msgspec.ValidationError as error:
         raise BadRequest(plainly(str(error))) from None
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        if (track := _track_with_half_a_character(text)) is not None:
+            return track
         raise MalformedJson(f"The message is not JSON: {error}") from None
+
+
+def _track_with_half_a_character(text: str) -> TrackMessage | None:
+    """A `track` of which an event is to be rejected, and not all of them; None if it isn't one."""
+    body = text.encode(errors="replace")
+    whole = whole_characters(body)
+    try:
+        message = _decoder.decode(whole)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if not isinstance(message, TrackMessage) or whole == body:
+        return None
+    events = as_written(message.events, whole, body)
+    return TrackMessage(list(map(Raw, events)), message.ref)

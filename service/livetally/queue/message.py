@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from ..base.errors import BadMessage
+from ..base.lines import BOM
 from ..ingest.events import NOT_JSON, split
 
 #: What a replayed message is sent again with: its events must keep their ids, its items their age.
@@ -140,7 +141,7 @@ def _envelope(body: str) -> _Sns | None:
 
 def content(body: str) -> Records | S3Objects:
     """What is in a message. Raises BadMessage, or what `events.split` does."""
-    text = body.encode(errors="replace").strip()
+    text = body.encode(errors="replace").strip().removeprefix(BOM)
     if not text.startswith((b"{", b"[")):
         text = _from_base64(text)
     if text.startswith(b"{"):

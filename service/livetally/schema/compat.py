@@ -15,6 +15,12 @@ class ActionQuery(KeyQuery):
     action_name: str | None = None
 
 
+class CableQuery(KeyQuery):
+    """The parameters of the cable. `cable_ready`: as operations of the package of that name."""
+
+    cable_ready: Literal["true"] | None = None
+
+
 class ColorAction(msgspec.Struct):
     """Format 1's event: an action on a colour. Further fields become properties."""
 

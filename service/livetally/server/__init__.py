@@ -5,6 +5,7 @@ services  its parts, and what each is given
 routes    every route and its handler
 loops     what runs while it lives
 drain     how it ends
+protocol  what the HTTP layer rejects by itself
 process   listen, serve, stop in order; and several that share a port
 ecs       hears early that a task is to stop
 """

@@ -27,6 +27,7 @@ from ..base.config import Config
 from ..ops.tasks import FAILED
 from . import ecs
 from .app import create_app
+from .protocol import Server
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,12 @@ class _Runner(web.AppRunner):
     aiohttp first stops reading from all of them: a request on a kept connection would hang until
     the process ends, and no viewer's answer to a close would arrive.
     """
+
+    async def _make_server(self) -> Server:
+        server = await super()._make_server()
+        return Server(
+            server.request_handler, request_factory=server.request_factory, **self._kwargs
+        )
 
     async def cleanup(self) -> None:
         for site in list(self.sites):

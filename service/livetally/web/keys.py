@@ -34,8 +34,13 @@ ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
 MAX_RATE = 10_000_000
 
 
+#: A shorter key can be tried out.
+MIN_BROUGHT, MAX_BROUGHT = 16, 256
+_BROUGHT = re.compile(rf"[!-~]{{1,{MAX_BROUGHT}}}")
+
+
 def hash_key(key: str) -> bytes:
-    """What is stored of a key. Keys are 256 random bits, so a plain digest can't be searched."""
+    """What is stored of a key. Ours are 256 random bits: a plain digest can't be searched."""
     # What a header holds may not be text; it is no key of ours then.
     return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
 
@@ -63,11 +68,15 @@ async def create(
     name: str,
     origins: Sequence[str] = (),
     rate: int | None = None,
+    *,
+    key: str | None = None,
+    weak: bool = False,
 ) -> str:
     """Make a key (and its project, if new) and return it: the only time it can be seen.
 
-    `rate` is in events a second. Raises Unprocessable for a bad name, origin or rate, ConflictError
-    if a live key has that name.
+    `rate` is in events a second. `key` is one that is brought along, for pages that can't all be
+    edited; `weak` lets it be short. Raises Unprocessable for a bad name, origin, rate or key,
+    ConflictError if a live key has that name, or any key ever was this one.
     """
     _check_project(project)
     if not 1 <= len(name) <= 63 or not name.isprintable():
@@ -81,7 +90,12 @@ async def create(
             raise Unprocessable(
                 f"Origin {origin!r}: write it as a browser sends it, like https://shop.example."
             )
-    key = f"lt_{role}_{secrets.token_urlsafe(32)}"
+    if key is None:
+        key = f"lt_{role}_{secrets.token_urlsafe(32)}"
+    else:
+        _check_brought(key, weak)
+        if await database.value("is_key_taken", hash_key(key)):
+            raise ConflictError("That key is in use already, or was: bring another one.")
     await database.rows("create_project", project)
     made = await database.rows(
         "create_key", project, name, role.value, hash_key(key), list(origins), rate
@@ -91,6 +105,18 @@ async def create(
             f"Project {project!r} has a key named {name!r} already: revoke it first."
         )
     return key
+
+
+def _check_brought(key: str, weak: bool) -> None:
+    if not _BROUGHT.fullmatch(key):
+        raise Unprocessable(
+            f"A key of your own has 1-{MAX_BROUGHT} printable ASCII characters, and no spaces."
+        )
+    if len(key) < MIN_BROUGHT and not weak:
+        raise Unprocessable(
+            f"A key of your own has {MIN_BROUGHT} characters at least: a shorter one can be"
+            " guessed. Say that it may be weak to take it nevertheless."
+        )
 
 
 async def list_all(database: Database, project: str | None = None) -> list[dict[str, Any]]:

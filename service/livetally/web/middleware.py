@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
@@ -43,14 +44,13 @@ HEADERS = CIMultiDict(
 )
 #: What load balancers and monitoring ask, from one address.
 UNLIMITED = {"/healthz", "/readyz", "/metrics"}
-_PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": (
-        "Authorization, Content-Encoding, Content-Type, If-Match, If-None-Match, Last-Event-ID, "
-        "Traceparent, Tracestate, X-Api-Key, X-Request-Id, X-Requested-With"
-    ),
-    "Access-Control-Max-Age": "600",
-}
+_ALLOWED_HEADERS = (
+    "Authorization, Content-Encoding, Content-Type, If-Match, If-None-Match, Last-Event-ID, "
+    "Traceparent, Tracestate, X-Api-Key, X-Request-Id, X-Requested-With"
+)
+#: Tracing tools add headers of their own to every request of a page; no page has more than this.
+_MAX_ASKED_HEADERS = 4096
+_HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]+")
 
 
 def json_response(value: Any, status: int = 200) -> web.Response:
@@ -92,7 +92,7 @@ def middleware(
         # A connection's requests come one after another in one task: the last one set is right.
         request_id.set(_given_id(request) or f"{random.getrandbits(64):016x}")
         if request.method == hdrs.METH_OPTIONS:
-            response: web.StreamResponse = web.Response(status=204, headers=_PREFLIGHT)
+            response: web.StreamResponse = web.Response(status=204, headers=_preflight(request))
         else:
             try:
                 await admit(request)
@@ -116,6 +116,20 @@ def middleware(
     return edge
 
 
+def _preflight(request: web.Request) -> dict[str, str]:
+    """Any page may send any header: no cookies are looked at, so none can do harm."""
+    asked = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "")
+    fine = len(asked) <= _MAX_ASKED_HEADERS and _HEADER_NAMES.fullmatch(asked)
+    return {
+        "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
+        "Access-Control-Allow-Headers": f"{_ALLOWED_HEADERS}, {asked}"
+        if fine
+        else _ALLOWED_HEADERS,
+        "Access-Control-Max-Age": "600",
+        "Vary": hdrs.ACCESS_CONTROL_REQUEST_HEADERS,
+    }
+
+
 def _given_id(request: web.Request) -> str:
     given = request.headers.get("X-Request-Id", "")
     return given if len(given) <= 64 and given.isascii() and given.isprintable() else ""
@@ -127,7 +141,7 @@ def _refusal(request: web.Request, error: Exception) -> web.StreamResponse:
             return error_response(error)
         case web.HTTPException():
             return _translated(error)
-        case ConnectionError() if request.transport is None:
+        case ConnectionError() if request.transport is None or request.transport.is_closing():
             return web.Response(status=499)  # the client has gone: for the metrics only
     log.error("%s %s failed", request.method, request.path, exc_info=error)
     return error_response(LivetallyError())

@@ -151,7 +151,7 @@ class Collector:
         self, request: web.Request, type_: str, subject: str, fields: tuple[Field, ...]
     ) -> web.Response:
         key = await self._enter(request, Role.WRITE)
-        sent = parse(await read_body(request), fields)
+        sent = parse(await read_body(request, types=None), fields)
         event = {
             "id": sent.pop("id", None) or new_id(),
             "type": type_,

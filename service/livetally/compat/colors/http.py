@@ -25,18 +25,23 @@ from ...web.auth import Auth, Key
 from ...web.keys import Role
 from ...web.middleware import json_response
 from ...web.operation_docs import operation
-from ..actions import Shape
+from ..actions import Shape, in_order
 from ..rejections import rejected
 
 #: The actions that are pushed; any other name can be sent and asked for.
 ACTIONS = ("hover", "click")
+#: Its page draws its slices in this order, and fills them in the order of the answer.
+FIRST = ("green", "red", "blue", "yellow")
 #: How soon an admin's connection learns of a new project.
 PROJECTS_S = 1.0
 
 
 def listed(action: str, counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    """An action's whole list, by colour."""
-    return [{"action": action, "color": color, "count": counts[color]} for color in sorted(counts)]
+    """An action's whole list."""
+    return [
+        {"action": action, "color": color, "count": counts[color]}
+        for color in in_order(counts, FIRST)
+    ]
 
 
 class Colors:

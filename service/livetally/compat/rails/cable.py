@@ -10,8 +10,8 @@ have it, subprotocol actioncable-v1-json:
     > {"command":"unsubscribe","identifier":"…"}
     < {"type":"disconnect","reason":"unauthorized","reconnect":false}
 
-The key comes in `?api_key=`, a header, or the identifier. Like Rails, it answers neither
-`unsubscribe`, nor a second `subscribe` to the same, nor what it doesn't know.
+The key comes in `?api_key=`, a header, or the identifier. A second `subscribe` to
+the same is confirmed again; like Rails, it answers neither `unsubscribe` nor what it doesn't know.
 """
 
 import asyncio
@@ -38,8 +38,7 @@ from ...live.connections import Connections
 from ...live.frames import message, websocket_text
 from ...live.topics.totals import TotalsKey
 from ...ops.health import Heartbeat
-from ...schema.compat import RailsVersion
-from ...schema.http import KeyQuery
+from ...schema.compat import CableQuery, RailsVersion
 from ...web.auth import Auth, key_of
 from ...web.keys import Role
 from ...web.operation_docs import operation
@@ -76,7 +75,7 @@ class Cable:
         "ActionCable, format 2's websocket",
         tag="Older",
         path={"version": RailsVersion},
-        query=KeyQuery,
+        query=CableQuery,
         responses={101: None},
         errors=(ShuttingDown, TooManyConnections, BadRequest),
     )
@@ -85,6 +84,7 @@ class Cable:
         socket = await accept(
             request, CableSocket, self._connections, self._viewer_buffer_bytes, (SUBPROTOCOL,)
         )
+        socket.cable_ready = request.query.get("cable_ready") in ("true", "1")
         socket.response.hold(self._converse(socket, key_of(request)))
         return socket.response
 
@@ -146,6 +146,7 @@ class Cable:
 
     async def _subscribe(self, socket: CableSocket, raw: Raw, identifier: str | None) -> None:
         if identifier in socket.numbers:
+            socket.say(identifier=raw, type="confirm_subscription")
             return
         asked = parse(identifier) if identifier else None
         confirmed = asked is not None and await self._admit(socket, raw, asked)
@@ -162,7 +163,7 @@ class Cable:
             if asked.api_key:
                 socket.grant(await self._auth.find(asked.api_key))
             topic = TotalsKey(socket.key_for(Role.READ).project, asked.action or "", None)
-            socket.channels[number] = Channel(raw, asked)
+            socket.channels[number] = Channel(raw, asked, socket.cable_ready)
             await self._connections.subscribe(socket, number, topic, None)
         except (MissingKey, UnknownKey, ForeignOrigin, DatabaseUnavailable):
             raise

@@ -62,14 +62,14 @@ def parse(text: str) -> Identifier | None:
 class Channel:
     """A subscription, with all that it was told."""
 
-    def __init__(self, identifier: Raw, asked: Identifier) -> None:
+    def __init__(self, identifier: Raw, asked: Identifier, cable_ready: bool = False) -> None:
         self._identifier = identifier
-        self._cable_ready = asked.cable_ready
+        self._cable_ready = asked.cable_ready or cable_ready
         self._action = asked.action
         self.counts: dict[str, int] = {}
 
     def frame(self) -> bytes:
-        told = results(self._action, self.counts)
+        told = results(self._action or "", self.counts)
         if self._cable_ready:
             told = {"cableReady": True, "operations": {"consoleLog": [{"message": told}]}}
         return websocket_text(message({"identifier": self._identifier, "message": told}))
@@ -84,6 +84,8 @@ class CableSocket(Socket):
         self.channels: dict[int | str, Channel] = {}
         self.numbers: dict[str, int] = {}
         self.last_number = 0
+        #: asked for in the address: `createConsumer(URL)` lets nothing else be said
+        self.cable_ready = False
 
     def say(self, **fields: Any) -> None:
         self.viewer.send_frame(websocket_text(message(fields)))

@@ -16,12 +16,12 @@ from ...base.errors import (
 )
 from ...ingest.batcher import Batcher
 from ...ingest.events import parse
-from ...ingest.http import TYPES, read_body
+from ...ingest.http import read_body
 from ...schema.compat import RailsAction, RailsVersion
 from ...web.auth import Auth, Key
 from ...web.keys import Role
 from ...web.operation_docs import Text, operation
-from ..actions import FORM, Shape, fields_of, form_fields, from_rails
+from ..actions import FORM, Shape, fields_of, form_fields, from_rails, is_json
 from ..rejections import error_in, rejected
 
 
@@ -47,8 +47,8 @@ class RailsEvents:
     async def post_events(self, request: web.Request) -> web.Response:
         """POST /v2/events and /v3/events."""
         key = await self._auth.admit(request, Role.WRITE)
-        body = await read_body(request, TYPES | {FORM})
-        form = request.content_type == FORM
+        body = await read_body(request, types=None)
+        form = request.content_type == FORM and not is_json(body)
         return await self.take(key, form_fields(body) if form else fields_of(body))
 
     async def take(self, key: Key, fields: dict[str, Any]) -> web.Response:

@@ -1,9 +1,10 @@
-"""Format 2's results: every colour of an action with its amount, over HTTP and the cable.
+"""Results of color tracking with Rails: every color with its amount, over HTTP and the cable.
 
 GET /v1/events?action_name=click    {"results":[{"action":"click","color":"blue","amount":8},…]}
-GET /v1/events                      {"results":[{"color":"blue","amount":9},…]}, over all actions
+GET /v1/events                      the same, each total over clicks and hovers
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,13 +18,33 @@ from ...web.auth import Auth
 from ...web.keys import Role
 from ...web.middleware import json_response
 from ...web.operation_docs import operation
+from ..actions import in_order
+
+#: Its page draws its slices in this order, and fills them by place.
+FIRST = ("blue", "green", "red", "yellow")
+#: What a color's total is of when no action is named.
+ACTIONS = ("click", "hover")
 
 
-def results(action: str | None, counts: Mapping[str, int]) -> dict[str, Any]:
-    """The whole list, by colour."""
-    named = {} if action is None else {"action": action}
+def results(action: str, counts: Mapping[str, int]) -> dict[str, Any]:
+    """An action's whole list."""
+    return over_actions({action: counts})
+
+
+def over_actions(counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """Every color's total of these actions; its `action` is the one that it has most of."""
+    totals: Counter[str] = Counter()
+    for each in counts.values():
+        totals.update(each)
     return {
-        "results": [{**named, "color": color, "amount": counts[color]} for color in sorted(counts)]
+        "results": [
+            {
+                "action": max(counts, key=lambda action: counts[action].get(color, 0)),
+                "color": color,
+                "amount": totals[color],
+            }
+            for color in in_order(totals, FIRST)
+        ]
     }
 
 
@@ -48,10 +69,12 @@ class RailsResults:
         key = await self._auth.admit(request, Role.READ)
         # Rails takes an empty parameter for none.
         action = request.query.get("action_name") or None
-        if action is None:
-            rows = await self._database.rows("subjects_over_types", key.project, MAX_SUBJECTS)
-        elif "\0" in action:
+        if action and "\0" in action:
             raise BadRequest("No event has the character U+0000: it can't be stored.")
-        else:
-            rows = await self._database.rows("top_subjects", key.project, action, MAX_SUBJECTS)
-        return json_response(results(action, {row["subject"]: row["total"] for row in rows}))
+        actions = (action,) if action else ACTIONS
+        counts = {each: await self._counts(key.project, each) for each in actions}
+        return json_response(over_actions(counts))
+
+    async def _counts(self, project: int, action: str) -> dict[str, int]:
+        rows = await self._database.rows("top_subjects", project, action, MAX_SUBJECTS)
+        return {row["subject"]: row["total"] for row in rows}

@@ -15,8 +15,12 @@ INSERT INTO projects (name) VALUES ($1) ON CONFLICT (name) DO NOTHING RETURNING 
 -- name: create_key
 INSERT INTO keys (project, name, role, hash, origins, rate)
 SELECT p.id, $2, $3, $4, $5, $6 FROM projects p WHERE p.name = $1
-ON CONFLICT (project, name) WHERE revoked_at IS NULL DO NOTHING
+ON CONFLICT DO NOTHING
 RETURNING id;
+
+-- name: is_key_taken
+-- Whether a key was ever made: one that was revoked must not come to life in another project.
+SELECT EXISTS (SELECT FROM keys WHERE hash = $1);
 
 -- name: list_keys
 SELECT p.name AS project, k.name, k.role, k.origins, k.rate, k.created_at, k.revoked_at

@@ -30,7 +30,10 @@ class Route(NamedTuple):
 def handlers_of(app: web.Application) -> Iterator[tuple[str, str, Any]]:
     """Every method, path and handler."""
     for route in app.router.routes():
-        if route.method != hdrs.METH_HEAD and route.resource is not None:
+        if route.method == hdrs.METH_HEAD or route.resource is None:
+            continue
+        # Behind a stage, or with a slash more, it is the same route.
+        if not route.resource.canonical.startswith(("/{stage}", "/ws/")):
             yield route.method, route.resource.canonical, route.handler
 
 

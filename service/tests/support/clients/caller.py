@@ -81,7 +81,7 @@ class Caller:
             path = path.replace(f"{{{name}}}", quote(example.path.get(name, "x"), safe=""))
         url = f"{path}?{example.query}" if example.query else path
         headers = {**self.headers(route, key), **example.headers, **more}
-        if 101 in route.operation.responses:
+        if 101 in route.operation.responses and example.status_of(route.operation) != 200:
             return await self._websocket(url, headers)
         data = None
         if example.body is not msgspec.UNSET:

@@ -1,9 +1,3 @@
--- name: subjects_over_types
--- A project's largest subjects, whatever happened to them.
-SELECT min(subject) AS subject, sum(n)::bigint AS total FROM totals
-WHERE project = $1 AND subject <> ''
-GROUP BY subject_key ORDER BY 2 DESC, 1 LIMIT $2;
-
 -- name: projects
 SELECT id, name FROM projects ORDER BY name;
 

@@ -1,0 +1,63 @@
+"""What the HTTP layer rejects by itself, before there is a request: our errors, as everywhere."""
+
+import logging
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
+
+from ..base.errors import BadRequest, LivetallyError, UnsupportedMediaType
+from ..web.middleware import HEADERS, error_response
+
+log = logging.getLogger(__name__)
+
+
+class Server(web.Server):
+    """Makes a protocol for each connection."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class _Protocol(web.RequestHandler):
+    """aiohttp answers a broken request in plain text, and logs a traceback for each."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        error = _error(status, exc, message)
+        if error.status >= 500:
+            log.error("a request failed", exc_info=exc)
+        else:
+            log.info("no valid HTTP -> %d: %s", error.status, error.message)
+        response = error_response(error)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.force_close()
+        return response
+
+    def log_exception(self, *arguments: Any, **options: Any) -> None:
+        """What a client has sent, after its answer, that can't be read is no error of ours."""
+        if not isinstance(options.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*arguments, **options)
+
+
+def _error(status: int, error: BaseException | None, message: str | None) -> LivetallyError:
+    match error:
+        case ContentEncodingError():
+            return UnsupportedMediaType("Content-Encoding must be gzip, deflate or identity.")
+        case LineTooLong():
+            return BadRequest("The request line or a header is too long.")
+    if status >= 500:
+        return LivetallyError()
+    # What follows the first line quotes the request.
+    first = (message or "").strip().partition("\n")[0].rstrip(":.")
+    return BadRequest(f"That is no valid HTTP: {first}." if first else None)
