@@ -56,7 +56,7 @@ COMMANDS = {
     ("migrate",): set(),
     ("health",): {"--path", "--timeout"},
     ("keys",): {"create", "list", "revoke"},
-    ("keys", "create"): {"--project", "--role", "--name", "--origin"},
+    ("keys", "create"): {"--project", "--role", "--name", "--origin", "--key", "--weak"},
     ("keys", "list"): {"--project"},
     ("keys", "revoke"): {"--project", "--name"},
     ("demo",): {"--aws", "--port", "--host", "--data-dir"},
@@ -83,6 +83,23 @@ def test_every_command_helps(command: tuple[str, ...], capsys: pytest.CaptureFix
 def test_the_program_says_its_version(run: Run) -> None:
     """`python -m livetally` is the command."""
     assert run("--version").stdout == f"livetally {__version__}\n"
+
+
+def test_a_key_can_be_brought_along(run: Run, database_url: str) -> None:
+    """One that pages hold already is printed as it is; a short one is rejected unless that is
+    meant, and one that exists, in any project, with a clear message."""
+
+    def create(name: str, key: str, *more: str) -> subprocess.CompletedProcess[str]:
+        about = ("--project", name, "--role", "read_write", "--name", "page")
+        return run("keys", "create", *about, "--key", key, *more, database_url=database_url)
+
+    assert create("shop", "a-key-that-pages-hold").stdout == "a-key-that-pages-hold\n"
+    again = create("other", "a-key-that-pages-hold")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "in use already" in again.stderr
+    assert "a-key-that-pages-hold" not in again.stderr
+    assert create("short", "0").returncode == 2
+    assert create("short", "0", "--weak").stdout == "0\n"
 
 
 async def test_keys_are_made_listed_and_revoked(

@@ -191,7 +191,7 @@ async def test_form_encoded_across_origins(service: Service) -> None:
 @pytest.mark.parametrize("path", PATHS)
 async def test_get_lists_an_actions_results_by_colour(service: Service, path: str) -> None:
     """`?action_name=click` -> `{"results":[…]}` sorted by colour; without it every colour's total
-    over actions."""
+    over clicks and hovers, with its action."""
     for body in (RED_CLICK, RED_HOVER, "action_name=click&action_color[color_name]=blue"):
         await post(service, body)
     assert await get(service, f"{path}?action_name=click") == (
@@ -205,7 +205,10 @@ async def test_get_lists_an_actions_results_by_colour(service: Service, path: st
     for all_actions in (path, f"{path}?action_name="):
         assert await get(service, all_actions) == (
             200,
-            '{"results":[{"color":"blue","amount":1},{"color":"red","amount":2}]}',
+            (
+                '{"results":[{"action":"click","color":"blue","amount":1},'
+                '{"action":"click","color":"red","amount":2}]}'
+            ),
         )
 
 
@@ -547,11 +550,12 @@ async def test_10000_subscriptions_and_huge_identifiers(service: Service) -> Non
     assert await post(service) == (204, None)
 
 
-async def test_a_second_subscribe_to_the_same_is_not_answered(service: Service) -> None:
-    """Like Rails: one subscription, one push."""
+async def test_a_second_subscribe_to_the_same_is_confirmed_again(service: Service) -> None:
+    """Two confirmations, but one subscription: one push."""
     async with cable(service) as socket:
         await subscribe(await welcomed(socket))
         await socket.send({"command": "subscribe", "identifier": CLICKS})
+        assert await receive(socket) == {"identifier": CLICKS, "type": "confirm_subscription"}
         await post(service)
         assert (await receive(socket))["message"] == results(red=1)
         assert await subscribe(socket, HOVERS) == results()

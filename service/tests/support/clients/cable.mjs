@@ -3,7 +3,7 @@
 
 import { createRequire } from "node:module";
 
-const require = createRequire(new URL("../../../frontend/package.json", import.meta.url));
+const require = createRequire(new URL("../../../../frontend/package.json", import.meta.url));
 const WebSocket = require("ws");
 
 // In a page an exception in a handler ends nothing. The older package, which is older than the

@@ -3,7 +3,7 @@
 
 import { createRequire } from "node:module";
 
-const require = createRequire(new URL("../../../frontend/package.json", import.meta.url));
+const require = createRequire(new URL("../../../../frontend/package.json", import.meta.url));
 const WebSocket = require("ws");
 const ReconnectingWebSocket = require("reconnecting-websocket");
 
