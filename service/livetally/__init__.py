@@ -7,7 +7,8 @@ The journey of an event, from a POST to a viewer's frame; read the files in this
     web/auth            keys: which project, which role, from which origin
     ingest/batcher      requests that arrive together share one transaction
     ingest/store        that transaction (db/sql/commit.sql), and this process's counter slot
-    live/publisher      after the commit: what changed, one Redis message a project
+    live/announcer      after the commit: it is shown here, and told to the other processes
+    live/publisher      what changed, one Redis message a project
     live/listener       the other end: what other processes committed
     live/hub            keeps what is watched here equal to Postgres
     live/topics/totals  what a viewer of totals is told, conflated
