@@ -1,4 +1,7 @@
-"""One person's tab after the other, on a server of the test's own."""
+"""One person's tab after the other, on a server of the test's own.
+
+All of it is in the event loop of `chromium`: a fixture that awaits is of `loop_scope="session"`.
+"""
 
 import asyncio
 import contextlib
@@ -57,6 +60,12 @@ async def start_site(database_url: str, redis_url: str) -> AsyncIterator[StartSi
 @pytest_asyncio.fixture(loop_scope="session")
 async def site(start_site: StartSite) -> Site:
     return await start_site()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def service(site: Site) -> Service:
+    """The same, for who wants no more than the API of it."""
+    return site.api
 
 
 @pytest_asyncio.fixture(loop_scope="session")

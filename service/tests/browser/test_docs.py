@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from livetally.web.keys import Role
@@ -15,7 +16,7 @@ from service.tests.support.server import Service
 pytestmark = needs_chromium
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def tab(service: Service, chromium: Browser) -> AsyncIterator[Tab]:
     """A tab with nothing open: in the end it has complained of nothing."""
     context = await chromium.new_context(viewport=DESKTOP)
