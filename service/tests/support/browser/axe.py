@@ -23,6 +23,6 @@ async def axe_finds_nothing(tab: Tab) -> None:
         await tab.page.emulate_media(color_scheme=scheme)
         found = await tab.page.evaluate("axe.run({resultTypes: ['violations']})")
         violations = [(v["id"], [n["html"] for n in v["nodes"]]) for v in found["violations"]]
-        assert violations == [], (size, scheme)
+        assert violations == [], (size, scheme, violations)
         width = await tab.page.evaluate("document.documentElement.scrollWidth")
         assert width == size["width"], (size, scheme)
