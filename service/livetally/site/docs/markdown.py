@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from inspect import cleandoc
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,15 +50,15 @@ def render(text: str, link: Link) -> Rendered:
 
 
 def prose(text: str) -> str:
-    """The little Markdown that a description in the code has."""
-    return str(_plain_parser().render(text))
+    """The little Markdown that a docstring has; of msgspec's the lines are still indented."""
+    return str(_plain_parser().render(cleandoc(text)))
 
 
 @cache
 def _plain_parser() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark", {"html": False})
+    return MarkdownIt("commonmark", {"html": False}).disable("code")
 
 
 @cache

@@ -159,6 +159,12 @@ def test_html_in_a_document_is_text() -> None:
     assert "href" not in _render("[a](javascript:alert)").html
 
 
+def test_a_docstrings_indentation_is_no_code() -> None:
+    """Its lines are paragraphs, as indented as they are in the source."""
+    said = markdown.prose("One `thing`.\n\n    The second.\n\n    - a\n    - <b>\n    ")
+    assert Page(said).tags == ["p", "code", "p", "ul", "li", "li"]
+
+
 def test_headings_are_named_as_github_does() -> None:
     """So one link works in both places; a heading that comes twice has a number."""
     rendered = _render("# The `SDK`, v2\n\n## Run it\ntext\n\n## Run it\n\n```sh\ncode\n```\n")
