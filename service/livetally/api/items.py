@@ -10,7 +10,6 @@ GET    /v1/items/{key}        a page {"items":[…],"next":id|null}; ?after=id&l
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -33,9 +32,16 @@ from ..db.database import Database
 from ..ingest.events import check_value
 from ..ingest.http import read_body
 from ..live.announcer import Announcer
-from ..schema.http import Item as Stored
-from ..schema.http import ItemPage, KeyQuery, RemovedItem, StoredItem, StoredItems
-from ..schema.items import Item, ItemId, ItemKey, ItemVersion
+from ..schema.http import (
+    Item,
+    ItemPage,
+    ItemVersion,
+    KeyQuery,
+    RemovedItem,
+    StoredItem,
+    StoredItems,
+)
+from ..schema.items import ItemId, ItemKey, ItemRow, VersionNumber
 from ..web.auth import Auth, Key
 from ..web.keys import Role
 from ..web.middleware import json_response
@@ -62,19 +68,13 @@ class PutItem(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
     id: ItemId
     value: Raw
-    version: ItemVersion | None = None
-
-
-class _Stored(msgspec.Struct):
-    id: str
-    version: int
-    updated_at: datetime
+    version: VersionNumber | None = None
 
 
 class _Answer(msgspec.Struct):
     """What `put_items` returns: one of them."""
 
-    items: list[_Stored] = []
+    items: list[ItemVersion] = []
     stale: list[str] = []
 
 
@@ -130,7 +130,7 @@ class Items:
         key, place = await self._enter(request, Role.WRITE)
         put = PutItem(place.id or "", Raw(await _read_value(request)), _expected(request))
         (stored,) = await self._put(key, place.key, [put])
-        return _with_etag({"key": place.key, **msgspec.to_builtins(stored)})
+        return _with_etag(StoredItem(place.key, stored.id, stored.version, stored.updated_at))
 
     @operation(
         "Store items, all or none",
@@ -146,7 +146,7 @@ class Items:
         key, place = await self._enter(request, Role.WRITE)
         puts = _parse_batch(await read_body(request))
         stored = await self._put(key, place.key, puts)
-        return json_response({"items": stored})
+        return json_response(StoredItems(stored))
 
     @operation(
         "An item as it is now",
@@ -154,7 +154,7 @@ class Items:
         key="read",
         path={"key": ItemKey, "id": ItemId},
         query=KeyQuery,
-        responses={200: Stored},
+        responses={200: Item},
         errors=(BadRequest, NotFoundError),
     )
     async def get_item(self, request: web.Request) -> web.Response:
@@ -162,7 +162,7 @@ class Items:
         rows = await self._database.rows("get_item", key.project, place.key, place.id)
         if not rows:
             raise NotFoundError(f"There is no item {place.id!r} of {place.key!r}.")
-        return _with_etag(Item(**rows[0]).as_json(place.key))
+        return _with_etag(ItemRow(**rows[0]).as_item(place.key))
 
     @operation(
         "Remove an item",
@@ -186,7 +186,7 @@ class Items:
             raise NotFoundError(f"There is no item {place.id!r} of {place.key!r}.")
         version = rows[0]["version"]
         self._announcer.items_changed(key.project, place.key, [(place.id or "", version)])
-        return json_response({"key": place.key, "id": place.id, "version": version})
+        return json_response(RemovedItem(place.key, place.id or "", version))
 
     @operation(
         "Items of a key, page by page",
@@ -204,13 +204,11 @@ class Items:
             "item_page", key.project, place.key, after, limit, PAGE_BYTES
         )
         more = bool(rows) and rows[0]["more"]
-        items = [Item(r["id"], r["version"], r["updated_at"], r["value"]) for r in rows]
-        return json_response(
-            {
-                "items": [item.as_json(place.key) for item in items],
-                "next": items[-1].id if more else None,
-            }
-        )
+        items = [
+            ItemRow(r["id"], r["version"], r["updated_at"], r["value"]).as_item(place.key)
+            for r in rows
+        ]
+        return json_response(ItemPage(items, items[-1].id if more else None))
 
     async def _enter(self, request: web.Request, role: Role) -> tuple[Key, _Place]:
         """Who asks, and for what. Raises what `Auth.find` and `Key.require` do, or BadRequest."""
@@ -223,7 +221,7 @@ class Items:
                 " its id is 1-128 characters."
             ) from None
 
-    async def _put(self, key: Key, item_key: str, puts: Sequence[PutItem]) -> list[_Stored]:
+    async def _put(self, key: Key, item_key: str, puts: Sequence[PutItem]) -> list[ItemVersion]:
         await self._limits.spend(key, len(puts))
         document = await self._database.value(
             "put_items", key.project, item_key, _encoder.encode(puts).decode()
@@ -295,7 +293,7 @@ def _page(request: web.Request) -> tuple[str, int]:
     return after, int(limit)
 
 
-def _with_etag(item: dict[str, Any]) -> web.Response:
+def _with_etag(item: Item | StoredItem) -> web.Response:
     response = json_response(item)
-    response.headers[hdrs.ETAG] = f'"{item["version"]}"'
+    response.headers[hdrs.ETAG] = f'"{item.version}"'
     return response

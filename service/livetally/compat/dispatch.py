@@ -27,13 +27,15 @@ from ..base.errors import (
 )
 from ..live.connections import Connections, error_message
 from ..live.frames import websocket_text
+from ..live.topics.items import ItemsTopicId
 from ..schema.http import KeyQuery
+from ..schema.live import Error, Message
 from ..web.auth import Auth, Key
 from ..web.operation_docs import operation
 from .colors.websocket import ColorSocket
 from .items import ItemSocket
 from .page_views.views import Views
-from .websocket import Socket, accept, native, texts
+from .websocket import Socket, accept, texts
 
 log = logging.getLogger(__name__)
 
@@ -70,13 +72,13 @@ class Dispatcher:
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """GET /ws. What can be refused is refused before the handshake."""
         key = await self._auth.find_given(request)
-        items = await self._items.asked(request, key)
+        items = await self._items.wanted(request, key)
         socket = await accept(request, Socket, self._connections, self._viewer_buffer_bytes)
-        socket.viewer.wire = wire
-        socket.response.hold(self._converse(socket, key, items))
+        socket.viewer.encode = encode
+        socket.response.run(self._read_loop(socket, key, items))
         return socket.response
 
-    async def _converse(self, socket: Socket, key: Key | None, items: list[Any]) -> None:
+    async def _read_loop(self, socket: Socket, key: Key | None, items: list[ItemsTopicId]) -> None:
         self._connections.join(socket)
         try:
             if key is not None:
@@ -86,9 +88,9 @@ class Dispatcher:
             else:
                 await self._talk(socket)
         finally:
-            self._connections.part(socket)
+            self._connections.leave(socket)
 
-    async def _watch(self, socket: Socket, items: list[Any]) -> None:
+    async def _watch(self, socket: Socket, items: list[ItemsTopicId]) -> None:
         try:
             await self._items.serve(socket, items)
         except DatabaseUnavailable as error:
@@ -127,7 +129,6 @@ def _object(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def wire(payload: bytes, position: bytes | None = None) -> bytes:
+def encode(message: Message) -> bytes:
     """Until it is clear which format is spoken: the text of an error."""
-    said = native.decode(payload).message
-    return websocket_text(said.encode()) if said else b""
+    return websocket_text(message.message.encode()) if isinstance(message, Error) else b""

@@ -19,14 +19,17 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, Raw
 
 from ..base.config import MAX_SUBSCRIPTIONS
 from ..base.errors import BadRequest, MissingKey
 from ..db.database import Database
 from ..live.connections import Connections
 from ..live.frames import websocket_text
-from ..live.topics.items import ItemsKey
+from ..live.topics.items import ItemsTopicId
+from ..schema.compat import Attribute
 from ..schema.items import ItemId
+from ..schema.live import LiveItem, Message, Snapshot, Update
 from ..web.auth import Auth, Key
 from ..web.keys import Role
 from .websocket import Socket
@@ -54,7 +57,7 @@ class ItemSocket:
         self._database = database
         self._connections = connections
 
-    async def asked(self, request: web.Request, key: Key | None) -> list[ItemsKey]:
+    async def wanted(self, request: web.Request, key: Key | None) -> list[ItemsTopicId]:
         """The items that the request names; none if it speaks another format.
 
         Raises BadRequest with what is missing, MissingKey, WrongRole, or DatabaseUnavailable.
@@ -76,11 +79,11 @@ class ItemSocket:
         key.require(Role.READ, request.headers.get("Origin"))
         if len(named) > MAX_SUBSCRIPTIONS:
             raise BadRequest(f"A connection watches {MAX_SUBSCRIPTIONS} items at most.")
-        return [ItemsKey(key.project, name, _checked(name, id)) for name, id in named]
+        return [ItemsTopicId(key.project, name, _checked(name, id)) for name, id in named]
 
-    async def serve(self, socket: Socket, items: list[ItemsKey]) -> None:
+    async def serve(self, socket: Socket, items: list[ItemsTopicId]) -> None:
         """Send them and what changes. Raises DatabaseUnavailable."""
-        socket.viewer.wire = wire
+        socket.viewer.encode = encode
         for number, item in enumerate(dict.fromkeys(items)):
             await self._connections.subscribe(socket, number, item, None)
 
@@ -130,43 +133,47 @@ class _Number(str):
     """A number as it was written."""
 
 
-def wire(payload: bytes, position: bytes | None = None) -> bytes:
+def encode(message: Message) -> bytes:
     """A message of the hub as frames of this format, one an item; nothing for anything else."""
+    if not isinstance(message, Snapshot | Update) or not isinstance(message.items, list):
+        return b""
+    return b"".join(_frame(item) for item in message.items if item.removed is UNSET)
+
+
+def _frame(item: LiveItem) -> bytes:
     try:
-        said = json.loads(payload, parse_int=_Number, parse_float=_Number)
-        values = [item for item in said.get("items", []) if not item.get("removed")]
-        return b"".join(websocket_text(_encode(attributes(item))) for item in values)
+        return websocket_text(_json(attributes(item.key, item.id, item.value)))
     except (ValueError, RecursionError) as error:  # plain SQL can write what the API refuses
         log.warning("an item can't be shown as DynamoDB writes it: %s", error)
         return b""
 
 
-def attributes(item: dict[str, Any]) -> dict[str, Any]:
-    """An item's attributes, its key first."""
-    value = item["value"]
+def attributes(key: str, id: str, stored: Raw) -> dict[str, Attribute]:
+    """An item's attributes, its key first; `stored` is its value."""
+    value = json.loads(bytes(stored), parse_int=_Number, parse_float=_Number)
     fields = value if isinstance(value, dict) else {"value": value}
-    key = {item["key"]: {"S": item["id"]}}
-    return key | {name: typed(each) for name, each in fields.items() if name not in key}
+    first = {key: Attribute(S=id)}
+    return first | {name: typed(each) for name, each in fields.items() if name not in first}
 
 
-def typed(value: Any) -> dict[str, Any]:
+def typed(value: Any) -> Attribute:
     """A value with its DynamoDB type; its numbers were read as `_Number`."""
     match value:
         case _Number():
-            return {"N": str(value)}
+            return Attribute(N=str(value))
         case str():
-            return {"S": value}
+            return Attribute(S=value)
         case bool():
-            return {"BOOL": value}
+            return Attribute(BOOL=value)
         case None:
-            return {"NULL": True}
+            return Attribute(NULL=True)
         case list():
-            return {"L": [typed(each) for each in value]}
-    return {"M": {name: typed(each) for name, each in value.items()}}
+            return Attribute(L=[typed(each) for each in value])
+    return Attribute(M={name: typed(each) for name, each in value.items()})
 
 
-def _encode(value: object) -> bytes:
+def _json(item: dict[str, Attribute]) -> bytes:
     try:
-        return msgspec.json.encode(value)
+        return msgspec.json.encode(item)
     except UnicodeEncodeError:  # half of a surrogate pair stays the escape that it was
-        return json.dumps(value, separators=(",", ":")).encode()
+        return json.dumps(msgspec.to_builtins(item), separators=(",", ":")).encode()

@@ -1,16 +1,16 @@
-"""What the older systems' websockets have in common: opening one, and reading its messages."""
+"""What the compatibility APIs' websockets have in common: opening one, and reading its messages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
-import msgspec
 from aiohttp import WSMsgType, web
 
 from ..live.connections import Connection, Connections
 from ..live.frames import WEBSOCKET_PING
-from ..live.upgrade import Websocket, shake_hands
+from ..live.upgrade import Websocket, upgrade
 from ..live.viewer import Viewer
+from ..schema.live import Message, Snapshot, Update
 
 
 class Socket(Connection):
@@ -26,17 +26,12 @@ class Socket(Connection):
         await self.response.close(code=code, message=reason.encode()[:123])
 
 
-class Native(msgspec.Struct):
-    """A message of the live protocol, as far as there is something to translate."""
+def totals_in(message: Message) -> dict[str, int]:
+    """What a message of the hub says of totals; nothing if it speaks of something else."""
+    if isinstance(message, Snapshot | Update) and isinstance(message.totals, dict):
+        return message.totals
+    return {}
 
-    type: str
-    id: int | str = ""
-    totals: dict[str, int] = {}
-    code: str = ""
-    message: str = ""
-
-
-native: msgspec.json.Decoder[Native] = msgspec.json.Decoder(Native)
 
 S = TypeVar("S", bound=Socket)
 
@@ -51,7 +46,7 @@ async def accept(
     """Open one. Raises ShuttingDown, TooManyConnections, BadRequest, or ConnectionResetError if
     the client has gone."""
     connections.admit()
-    response, viewer = await shake_hands(request, buffer_bytes, subprotocols)
+    response, viewer = await upgrade(request, buffer_bytes, subprotocols)
     return make(response, viewer, request.headers.get("Origin"))
 
 

@@ -24,6 +24,7 @@ from ..base.errors import (
 )
 from ..ops.health import Heartbeat, wait
 from ..ops.metrics import Metrics
+from ..schema.http import Reason, Rejected
 from ..web.auth import Key
 from ..web.rate_limits import Limits
 from .events import Event, Parsed, Rejection
@@ -59,6 +60,10 @@ class Result(msgspec.Struct):
             "duplicates": len(self.duplicates),
             "rejected": [rejection.as_json() for rejection in self.rejected],
         }
+
+    def rejections(self) -> list[Rejected]:
+        """The refused ones as they are told."""
+        return [Rejected(each.index, Reason(each.code, each.message)) for each in self.rejected]
 
 
 class Batcher:

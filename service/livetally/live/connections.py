@@ -9,6 +9,9 @@ import random
 from collections.abc import Coroutine
 from typing import Any, ClassVar
 
+import msgspec
+from msgspec import UNSET
+
 from ..base.config import MAX_SUBSCRIPTIONS
 from ..base.errors import (
     BadRequest,
@@ -24,12 +27,13 @@ from ..base.errors import (
 )
 from ..ops.health import Health, Heartbeat
 from ..ops.metrics import Metrics
+from ..schema.http import Position
+from ..schema.live import Error, RestartHint, SubscriptionId
 from ..web.auth import Auth, Key
 from ..web.keys import Role
-from .frames import message
-from .hub import Hub, TopicKey
-from .topics.admin import AdminKey
-from .topics.base import Position, Subscription
+from .hub import Hub
+from .topics.admin import AdminTopicId
+from .topics.base import Subscription, TopicId
 from .upgrade import CLOSE_TIMEOUT_S
 from .viewer import Viewer
 
@@ -56,7 +60,7 @@ class Connection:
         self.origin = origin
         self.opened_at = self.pinged_at = viewer.heard_at
         self.keys: tuple[Key, ...] = ()
-        self.subscriptions: dict[int | str, Subscription] = {}
+        self.subscriptions: dict[SubscriptionId, Subscription] = {}
 
     async def close(self, code: int, reason: str) -> None:
         """End it in good order; `code` is a websocket's close code."""
@@ -116,31 +120,31 @@ class Connections:
             raise TooManyConnections
 
     def join(self, connection: Connection) -> None:
-        """It is open. Whoever calls this calls `part` in the end."""
+        """It is open. Whoever calls this calls `leave` in the end."""
         self._open.add(connection)
         self._hub.join(connection.viewer)
 
-    def part(self, connection: Connection) -> None:
+    def leave(self, connection: Connection) -> None:
         self._open.discard(connection)
-        self._hub.part(connection.viewer)
+        self._hub.leave(connection.viewer)
         for subscription in connection.subscriptions.values():
             self._hub.unsubscribe(subscription)
 
     async def subscribe(
-        self, connection: Connection, id: int | str, key: TopicKey, since: Position | None
+        self, connection: Connection, id: SubscriptionId, topic: TopicId, since: Position | None
     ) -> None:
         """Raises WrongRole, ConflictError, TooManySubscriptions, BadPosition,
         or DatabaseUnavailable."""
-        if isinstance(key, AdminKey):
+        if isinstance(topic, AdminTopicId):
             connection.key_for(Role.ADMIN)
         if id in connection.subscriptions:
             raise ConflictError(f"There is a subscription with the id {id!r} already.")
         if len(connection.subscriptions) >= MAX_SUBSCRIPTIONS:
             raise TooManySubscriptions
-        subscription = await self._hub.subscribe(connection.viewer, id, key, since)
+        subscription = await self._hub.subscribe(connection.viewer, id, topic, since)
         connection.subscriptions[id] = subscription
 
-    def unsubscribe(self, connection: Connection, id: int | str) -> bool:
+    def unsubscribe(self, connection: Connection, id: SubscriptionId) -> bool:
         """False if there is no such subscription."""
         subscription = connection.subscriptions.pop(id, None)
         if subscription is not None:
@@ -172,7 +176,7 @@ class Connections:
         """
         connections = list(self._open)
         for connection in connections:
-            hint = message({"reconnect_after_ms": random.randrange(MAX_RECONNECT_MS)}).decode()
+            hint = msgspec.json.encode(RestartHint(random.randrange(MAX_RECONNECT_MS))).decode()
             self._close_soon(connection, self.close(connection, 1012, hint, "restart"))
             await asyncio.sleep(spread_s / len(connections))
         if self._closings:
@@ -212,9 +216,17 @@ class Connections:
                     break
 
 
-def error_message(error: LivetallyError, **about: int | str | None) -> dict[str, Any]:
-    """An error as a message; `about` says of what (`id`, `ref`)."""
-    message: dict[str, Any] = {"type": "error", "code": error.code, "message": error.message}
-    if error.retry_after_s is not None:
-        message["retry_after_s"] = error.retry_after_s
-    return message | {name: value for name, value in about.items() if value is not None}
+def error_message(
+    error: LivetallyError,
+    *,
+    id: SubscriptionId | None = None,
+    ref: int | str | None = None,
+) -> Error:
+    """An error as a message; `id` or `ref` say of what."""
+    return Error(
+        code=error.code,
+        message=error.message,
+        retry_after_s=UNSET if error.retry_after_s is None else error.retry_after_s,
+        id=UNSET if id is None else id,
+        ref=UNSET if ref is None else ref,
+    )

@@ -8,8 +8,7 @@ which have not heard of something that was committed before the last look.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,13 +17,11 @@ from ..db.database import Database
 from ..ops.health import Health, Heartbeat, wait
 from ..ops.metrics import Metrics
 from ..schema.changes import Change, ItemsChanged
-from .frames import message
-from .topics.admin import ALL, AdminKey, AdminTopic
-from .topics.base import Position, Subscription, Topic
-from .topics.feed import FeedKey, FeedTopic
-from .topics.items import ItemsKey, ItemsTopic
-from .topics.pointers import PointersKey, PointersTopic
-from .topics.totals import CountsKey, CountsTopic, TotalsKey, TotalsTopic
+from ..schema.http import HubDifference, Position
+from ..schema.live import Fresh, Stale
+from .topics.admin import ALL
+from .topics.base import Subscription, Topic, TopicContext, TopicId
+from .topics.items import ItemsTopic
 from .viewer import Viewer
 
 if TYPE_CHECKING:  # at run time only where there are traces
@@ -32,17 +29,6 @@ if TYPE_CHECKING:  # at run time only where there are traces
 
 #: Viewers written to before other work gets its turn.
 _FLUSH_CHUNK = 250
-
-TopicKey = TotalsKey | CountsKey | FeedKey | ItemsKey | PointersKey | AdminKey
-
-_KINDS: dict[type, Callable[..., Topic]] = {
-    TotalsKey: TotalsTopic,
-    CountsKey: CountsTopic,
-    FeedKey: FeedTopic,
-    ItemsKey: ItemsTopic,
-    PointersKey: PointersTopic,
-    AdminKey: AdminTopic,
-}
 
 
 class _ChangedItems(msgspec.Struct):
@@ -59,7 +45,7 @@ class _Project:
     """A project's topics, and where Postgres was when it was last looked at."""
 
     def __init__(self) -> None:
-        self.topics: dict[TopicKey, Topic] = {}
+        self.topics: dict[TopicId, Topic] = {}
         self.positions: Position = {}
 
 
@@ -79,7 +65,9 @@ class Hub:
         self._database = database
         self._metrics = metrics
         self._health = health
-        self._frame_interval_s = frame_interval_s
+        self._context = TopicContext(
+            database, metrics, frame_interval_s, self._flush_soon, self._frame
+        )
         self._resync_interval_s = resync_interval_s
         self._tracing = tracing
         #: Frames of what traced commits changed: put, not yet written.
@@ -101,7 +89,7 @@ class Hub:
         self.viewers.add(viewer)
         self._metrics.viewers.set(len(self.viewers))
 
-    def part(self, viewer: Viewer) -> None:
+    def leave(self, viewer: Viewer) -> None:
         self.viewers.discard(viewer)
         self._metrics.viewers.set(len(self.viewers))
 
@@ -120,20 +108,20 @@ class Hub:
         self,
         viewer: Viewer,
         id: int | str,
-        key: TopicKey,
+        topic_id: TopicId,
         since: Position | None = None,
     ) -> Subscription:
         """First what there is (for a feed: what came after `since`), then what changes.
 
         Raises DatabaseUnavailable, or BadPosition for a `since` from elsewhere.
         """
-        project = self._projects.get(key.project)
+        project = self._projects.get(topic_id.project)
         if project is None:
-            project = self._projects[key.project] = _Project()
+            project = self._projects[topic_id.project] = _Project()
             self.watched_changed.set()
-        topic = project.topics.get(key)
+        topic = project.topics.get(topic_id)
         if topic is None:
-            topic = project.topics[key] = self._make_topic(key)
+            topic = project.topics[topic_id] = topic_id.make(self._context)
         subscription = Subscription(viewer, id, topic)
         topic.add(subscription)
         self._metrics.subscriptions.inc()
@@ -154,21 +142,11 @@ class Hub:
         if topic.subscriptions:
             return
         topic.stop()
-        project = self._projects[topic.key.project]
-        del project.topics[topic.key]
+        project = self._projects[topic.id.project]
+        del project.topics[topic.id]
         if not project.topics:
-            del self._projects[topic.key.project]
+            del self._projects[topic.id.project]
             self.watched_changed.set()
-
-    def _make_topic(self, key: TopicKey) -> Topic:
-        return _KINDS[type(key)](
-            key,
-            self._database,
-            self._metrics,
-            interval_s=self._frame_interval_s,
-            flush=self._flush_soon,
-            framed=self._frame,
-        )
 
     # What feeds the topics
 
@@ -203,12 +181,12 @@ class Hub:
                 self._health.trouble("hub", f"totals may be stale: {error.message}")
                 if not self.stale:
                     self.stale = True
-                    self._tell_all({"type": "stale"})
+                    self._tell_all(Stale())
             else:
                 self._health.trouble("hub", None)
                 if self.stale:
                     self.stale = False
-                    self._tell_all({"type": "fresh"})
+                    self._tell_all(Fresh())
 
     async def _resync(self) -> None:
         now: dict[int, Position] = {project: {} for project in self._projects}
@@ -229,7 +207,7 @@ class Hub:
     async def _look_for_items(self) -> None:
         """Find the items that somebody else has written: psql, replication, a lost message."""
         keys = {
-            (number, topic.key.key)
+            (number, topic.id.item_key)
             for number, project in self._projects.items()
             for topic in project.topics.values()
             if isinstance(topic, ItemsTopic)
@@ -245,7 +223,7 @@ class Hub:
         for number, key, id, version in found.changes:
             self.apply(ItemsChanged("", number, key, [(id, version)]))
 
-    async def differences(self, project: int) -> list[dict[str, Any]]:
+    async def differences(self, project: int) -> list[HubDifference]:
         """Where what this process shows of a project differs from Postgres."""
         topics = self._projects[project].topics.values() if project in self._projects else ()
         return [each for topic in list(topics) for each in await topic.differences()]
@@ -284,8 +262,7 @@ class Hub:
                     kind = type(topic).__name__.removesuffix("Topic").lower()
                     self._tracing.frame(changed, kind, len(topic.subscriptions))
 
-    def _tell_all(self, value: object) -> None:
-        payload = message(value)
+    def _tell_all(self, message: Stale | Fresh) -> None:
         for viewer in self.viewers:
-            viewer.put(viewer.wire(payload, None))
+            viewer.put(viewer.encode(message))
             self._flush_soon(viewer)

@@ -21,7 +21,7 @@ from ..web.keys import Role
 from ..web.middleware import HEADERS
 from ..web.operation_docs import Text, operation
 from .connections import Connection, Connections
-from .frames import SSE_PING, message, sse_message
+from .frames import SSE_PING, sse_json
 from .subscriptions import parse
 from .viewer import Viewer
 
@@ -50,11 +50,11 @@ class _EventStream(Connection):
     def watch(self, now: float) -> None:
         if self.viewer.closing:
             self.ended.set()
-        elif self.viewer.drained:
+        elif self.viewer.written:
             self.viewer.heard_at = now
 
 
-class Query(msgspec.Struct):
+class TopicQuery(msgspec.Struct):
     """The parameters of a request: one topic. `subject` may be given several times."""
 
     totals: str | None = None
@@ -84,7 +84,7 @@ class ServerSentEvents:
         "One topic, as server-sent events",
         tag="Live",
         key="read",
-        query=Query,
+        query=TopicQuery,
         headers={"Last-Event-ID": "A feed's position, as a browser sends it when it reconnects."},
         responses={200: Text("text/event-stream")},
         errors=(BadRequest, ShuttingDown, TooManyConnections),
@@ -94,13 +94,13 @@ class ServerSentEvents:
         self._connections.admit()
         origin = request.headers.get("Origin")
         key = await self._auth.admit(request, Role.READ)
-        asked = parse(_topic(request))
+        wanted = parse(_topic(request))
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
         _end_when_unheard(transport)
         now = asyncio.get_running_loop().time()
-        viewer = Viewer(transport, sse_message, self._viewer_buffer_bytes, now, corked=True)
+        viewer = Viewer(transport, sse_json, self._viewer_buffer_bytes, now, corked=True)
         connection = _EventStream(viewer, origin)
         connection.grant(key)
         response = web.StreamResponse(
@@ -113,13 +113,14 @@ class ServerSentEvents:
         )
         self._connections.join(connection)
         try:
-            await self._connections.subscribe(connection, 1, asked.key(key.project), asked.since)
+            topic = wanted.topic(key.project)
+            await self._connections.subscribe(connection, 1, topic, wanted.since)
             await response.prepare(request)
             await response.write(_RETRY)
             viewer.uncork()
             await connection.ended.wait()
         finally:
-            self._connections.part(connection)
+            self._connections.leave(connection)
         return response
 
 
@@ -143,7 +144,7 @@ def _topic(request: web.Request) -> Raw:
             topic["since"] = msgspec.json.decode(since)
         except (msgspec.DecodeError, RecursionError):
             raise BadRequest("since (Last-Event-ID) must be a position, as JSON.") from None
-    return Raw(message(topic))
+    return Raw(msgspec.json.encode(topic))
 
 
 def _end_when_unheard(transport: asyncio.Transport) -> None:

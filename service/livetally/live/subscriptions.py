@@ -1,4 +1,4 @@
-"""What a client may ask to watch: from a topic in JSON to the hub's key for it."""
+"""What a client may subscribe to: from a topic in JSON to the hub's id of it."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple
@@ -11,75 +11,75 @@ from ..base.errors import BadRequest
 from ..base.validation import has_nul, plainly
 from ..ingest.events import Name, Subject
 from ..ingest.store import MAX_SLOTS
+from ..schema.http import Position
 from ..schema.items import ItemId, ItemKey
-from .hub import TopicKey
-from .topics.admin import AdminKey
-from .topics.base import Position
-from .topics.feed import FeedKey
-from .topics.items import ItemsKey
-from .topics.pointers import PointersKey
-from .topics.totals import TotalsKey
+from .topics.admin import AdminTopicId
+from .topics.base import TopicId
+from .topics.feed import FeedTopicId
+from .topics.items import ItemsTopicId
+from .topics.pointers import PointersTopicId
+from .topics.totals import TotalsTopicId
 
 _Slot = Annotated[int, Meta(ge=0, lt=MAX_SLOTS)]
 _Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
-class TotalsTopic(msgspec.Struct, forbid_unknown_fields=True):
+class TotalsRequest(msgspec.Struct, forbid_unknown_fields=True):
     totals: Name
     subjects: Annotated[list[Subject], Meta(min_length=1, max_length=MAX_SUBJECTS)] | None = None
 
-    def key(self, project: int) -> TotalsKey:
+    def topic(self, project: int) -> TotalsTopicId:
         subjects = None if self.subjects is None else frozenset(self.subjects)
-        return TotalsKey(project, self.totals, subjects)
+        return TotalsTopicId(project, self.totals, subjects)
 
 
-class FeedTopic(msgspec.Struct, forbid_unknown_fields=True):
+class FeedRequest(msgspec.Struct, forbid_unknown_fields=True):
     feed: Name
     subject: Subject | None = None
     since: dict[_Slot, _Seq] | None = None
 
-    def key(self, project: int) -> FeedKey:
-        return FeedKey(project, self.feed, self.subject)
+    def topic(self, project: int) -> FeedTopicId:
+        return FeedTopicId(project, self.feed, self.subject)
 
 
-class ItemTopic(msgspec.Struct, forbid_unknown_fields=True):
+class ItemRequest(msgspec.Struct, forbid_unknown_fields=True):
     item: tuple[ItemKey, ItemId]
 
-    def key(self, project: int) -> ItemsKey:
-        return ItemsKey(project, *self.item)
+    def topic(self, project: int) -> ItemsTopicId:
+        return ItemsTopicId(project, *self.item)
 
 
-class ItemsTopic(msgspec.Struct, forbid_unknown_fields=True):
+class ItemsRequest(msgspec.Struct, forbid_unknown_fields=True):
     items: ItemKey
 
-    def key(self, project: int) -> ItemsKey:
-        return ItemsKey(project, self.items, None)
+    def topic(self, project: int) -> ItemsTopicId:
+        return ItemsTopicId(project, self.items, None)
 
 
-class PointersTopic(msgspec.Struct, forbid_unknown_fields=True):
+class PointersRequest(msgspec.Struct, forbid_unknown_fields=True):
     pointers: Subject
     #: Another project than the key's own: for admin keys.
     project: Name | None = None
 
-    def key(self, project: int) -> PointersKey:
-        return PointersKey(project, self.pointers)
+    def topic(self, project: int) -> PointersTopicId:
+        return PointersTopicId(project, self.pointers)
 
 
-class AdminTopic(msgspec.Struct, forbid_unknown_fields=True):
+class AdminRequest(msgspec.Struct, forbid_unknown_fields=True):
     admin: Literal[True]
 
-    def key(self, project: int) -> AdminKey:
-        return AdminKey()
+    def topic(self, project: int) -> AdminTopicId:
+        return AdminTopicId()
 
 
 #: By the field that tells the kind.
 _KINDS: dict[str, Any] = {
-    "totals": TotalsTopic,
-    "feed": FeedTopic,
-    "item": ItemTopic,
-    "items": ItemsTopic,
-    "pointers": PointersTopic,
-    "admin": AdminTopic,
+    "totals": TotalsRequest,
+    "feed": FeedRequest,
+    "item": ItemRequest,
+    "items": ItemsRequest,
+    "pointers": PointersRequest,
+    "admin": AdminRequest,
 }
 
 
@@ -88,18 +88,18 @@ def kinds() -> tuple[Any, ...]:
     return tuple(_KINDS.values())
 
 
-class Asked(NamedTuple):
-    """A topic that a client asks for."""
+class SubscriptionRequest(NamedTuple):
+    """What a client wants to watch."""
 
-    #: The hub's key for it, in a project.
-    key: Callable[[int], TopicKey]
+    #: The hub's id of the topic, in a project.
+    topic: Callable[[int], TopicId]
     #: The position that the client has got to, if it says one.
     since: Position | None
     #: The project it names, if not its key's own.
     project: str | None
 
 
-def parse(topic: Raw) -> Asked:
+def parse(topic: Raw) -> SubscriptionRequest:
     """Raises BadRequest."""
     try:
         fields = msgspec.json.decode(topic)
@@ -108,8 +108,8 @@ def parse(topic: Raw) -> Asked:
             raise BadRequest(f"A topic is an object with one of: {', '.join(_KINDS)}.")
         if has_nul(fields):
             raise BadRequest("topic: Nothing has the character U+0000: it can't be stored.")
-        kind = _KINDS[names.pop()]
-        asked = msgspec.json.decode(topic, type=kind)
+        request = msgspec.json.decode(topic, type=_KINDS[names.pop()])
     except msgspec.ValidationError as error:
         raise BadRequest(f"topic: {plainly(str(error))}") from None
-    return Asked(asked.key, getattr(asked, "since", None), getattr(asked, "project", None))
+    since, project = getattr(request, "since", None), getattr(request, "project", None)
+    return SubscriptionRequest(request.topic, since, project)

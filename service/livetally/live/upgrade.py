@@ -8,7 +8,7 @@ from aiohttp import web
 
 from ..base.config import MAX_BODY_BYTES
 from ..base.errors import BadRequest
-from .frames import websocket_text
+from .frames import websocket_json
 from .viewer import Viewer
 
 #: How long a peer may take to answer a close.
@@ -16,10 +16,10 @@ CLOSE_TIMEOUT_S = 2.0
 
 
 class Websocket(web.WebSocketResponse):
-    """A websocket whose conversation is held once its request's handler has returned.
+    """A websocket whose messages are read once its request's handler has returned.
 
-    aiohttp ends every response by `write_eof`: there the conversation is. Held inside the handler,
-    the coroutines around that would wait for it, 0.5 KB more of each viewer.
+    aiohttp ends every response by `write_eof`: there its read loop runs. Inside the handler, the
+    coroutines around that would wait for it, 0.5 KB more of each viewer.
     """
 
     def __init__(self, subprotocols: tuple[str, ...] = ()) -> None:
@@ -30,18 +30,18 @@ class Websocket(web.WebSocketResponse):
             max_msg_size=MAX_BODY_BYTES,
             timeout=CLOSE_TIMEOUT_S,
         )
-        self._conversation: Coroutine[Any, Any, None] | None = None
+        self._read_loop: Coroutine[Any, Any, None] | None = None
 
-    def hold(self, conversation: Coroutine[Any, Any, None]) -> None:
-        """The last thing that a handler does. The conversation lasts until the socket is closed."""
-        self._conversation = conversation
+    def run(self, read_loop: Coroutine[Any, Any, None]) -> None:
+        """The last thing that a handler does. The loop lasts until the socket is closed."""
+        self._read_loop = read_loop
 
     def write_eof(self) -> Coroutine[Any, Any, None]:  # type: ignore[override]
-        conversation, self._conversation = self._conversation, None
-        return conversation or super().write_eof()
+        read_loop, self._read_loop = self._read_loop, None
+        return read_loop or super().write_eof()
 
 
-async def shake_hands(
+async def upgrade(
     request: web.Request, buffer_bytes: int, subprotocols: tuple[str, ...] = ()
 ) -> tuple[Websocket, Viewer]:
     """Raises BadRequest for a request that is none, ConnectionResetError if the client has gone."""
@@ -54,4 +54,4 @@ async def shake_hands(
     if request.transport is None:
         raise ConnectionResetError
     now = asyncio.get_running_loop().time()
-    return socket, Viewer(request.transport, websocket_text, buffer_bytes, now)
+    return socket, Viewer(request.transport, websocket_json, buffer_bytes, now)

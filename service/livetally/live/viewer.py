@@ -2,7 +2,8 @@
 
 import asyncio
 
-from .frames import Wire, message
+from ..schema.live import Message
+from .frames import Encoder
 
 #: A client that makes us answer (errors, acks) but reads nothing is cut off here: beyond the
 #: largest snapshot, 1,000 subjects of 6 KiB each in JSON.
@@ -14,7 +15,7 @@ class Viewer:
 
     A broadcast that awaits each viewer waits for the slowest, and costs twice the CPU; a frame that
     was encoded once can be handed to every transport as it is. Bounding what waits in a transport
-    is then up to us: see `clogged`.
+    is then up to us: see `backpressured`.
     """
 
     __slots__ = (
@@ -23,14 +24,14 @@ class Viewer:
         "_outbox",
         "_outbox_bytes",
         "_transport",
+        "encode",
         "heard_at",
-        "wire",
     )
 
     def __init__(
         self,
         transport: asyncio.Transport,
-        wire: Wire,
+        encode: Encoder,
         buffer_bytes: int,
         now: float,
         *,
@@ -38,7 +39,7 @@ class Viewer:
     ) -> None:
         self._transport = transport
         self._corked = corked
-        self.wire = wire
+        self.encode = encode
         self._buffer_bytes = buffer_bytes
         #: None while nothing waits: most viewers, most of the time.
         self._outbox: list[bytes] | None = None
@@ -51,13 +52,13 @@ class Viewer:
         return self._transport.is_closing()
 
     @property
-    def clogged(self) -> bool:
-        """Its peer reads slower than we write: it is to be skipped until it has drained."""
+    def backpressured(self) -> bool:
+        """Its peer reads slower than we write: it is to be told nothing until it has caught up."""
         unsent = self._transport.get_write_buffer_size() + self._outbox_bytes
         return unsent > self._buffer_bytes
 
     @property
-    def drained(self) -> bool:
+    def written(self) -> bool:
         """Its peer (or at least its kernel) has taken all that was written."""
         return self._transport.get_write_buffer_size() == 0
 
@@ -85,12 +86,12 @@ class Viewer:
         self._corked = False
         self.flush()
 
-    def send(self, value: object) -> None:
+    def send(self, message: Message) -> None:
         """Write a message to this viewer alone, at once."""
-        self.send_frame(self.wire(message(value), None))
+        self.send_frame(self.encode(message))
 
     def send_frame(self, frame: bytes) -> None:
-        """The same with a message that is in its wire's form already."""
+        """The same with a message that is encoded already."""
         self.put(frame)
         self.flush()
         if self._transport.get_write_buffer_size() > ABORT_BYTES:

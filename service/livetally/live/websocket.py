@@ -47,6 +47,7 @@ from ..base.validation import as_written, plainly, whole_characters
 from ..ingest.batcher import Batcher
 from ..ingest.events import Parsed, check
 from ..schema.http import KeyQuery
+from ..schema.live import Acknowledged, Pong, Ready, Stale, Unsubscribed
 from ..web.auth import Auth, Key
 from ..web.keys import Role
 from ..web.operation_docs import operation
@@ -54,7 +55,7 @@ from .connections import Connection, Connections, error_message
 from .frames import WEBSOCKET_PING
 from .hub import Hub
 from .subscriptions import parse
-from .upgrade import Websocket, shake_hands
+from .upgrade import Websocket, upgrade
 from .viewer import Viewer
 
 log = logging.getLogger(__name__)
@@ -147,12 +148,12 @@ class LiveSocket:
         """GET /v1/live. A key in the request that is no good is refused before the handshake."""
         self._connections.admit()
         key = await self._auth.find_given(request)
-        socket, viewer = await shake_hands(request, self._viewer_buffer_bytes)
+        socket, viewer = await upgrade(request, self._viewer_buffer_bytes)
         connection = _Connection(socket, viewer, request.headers.get("Origin"))
-        socket.hold(self._converse(connection, key))
+        socket.run(self._read_loop(connection, key))
         return socket
 
-    async def _converse(self, connection: _Connection, key: Key | None) -> None:
+    async def _read_loop(self, connection: _Connection, key: Key | None) -> None:
         clock = asyncio.get_running_loop().time
         self._connections.join(connection)
         try:
@@ -163,7 +164,7 @@ class LiveSocket:
                 await self._receive(connection, message)
                 del message  # thousands of these loops wait, and would keep it meanwhile
         finally:
-            self._connections.part(connection)
+            self._connections.leave(connection)
 
     # Messages
 
@@ -173,7 +174,7 @@ class LiveSocket:
                 await connection.socket.pong(message.data)
             case WSMsgType.TEXT:
                 try:
-                    await self._obey(connection, _decode(message.data))
+                    await self._dispatch(connection, _decode(message.data))
                 except (MissingKey, UnknownKey, ForeignOrigin) as error:
                     await self._connections.refuse(connection, error)
                 except LivetallyError as error:
@@ -184,7 +185,7 @@ class LiveSocket:
             case WSMsgType.BINARY:
                 await self._connections.close(connection, 1003, "Send JSON as text.", "binary")
 
-    async def _obey(self, connection: _Connection, message: Message) -> None:
+    async def _dispatch(self, connection: _Connection, message: Message) -> None:
         match message:
             case AuthMessage():
                 self._grant(connection, await self._auth.find(message.key))
@@ -193,30 +194,28 @@ class LiveSocket:
             case UnsubscribeMessage():
                 if not self._connections.unsubscribe(connection, message.id):
                     raise NotFoundError(f"There is no subscription with the id {message.id!r}.")
-                connection.viewer.send({"type": "unsubscribed", "id": message.id})
+                connection.viewer.send(Unsubscribed(message.id))
             case TrackMessage():
                 await self._track(connection, message)
             case PingMessage():
-                connection.viewer.send({"type": "pong"})
+                connection.viewer.send(Pong())
 
     def _grant(self, connection: _Connection, key: Key) -> None:
         connection.grant(key)
-        connection.viewer.send(
-            {"type": "ready", "project": key.project_name, "role": key.role.value}
-        )
+        connection.viewer.send(Ready(key.project_name, key.role.value))
         if self._hub.stale:
-            connection.viewer.send({"type": "stale"})
+            connection.viewer.send(Stale())
 
     async def _subscribe(self, connection: _Connection, message: SubscribeMessage) -> None:
         try:
             key = connection.key_for(Role.READ)
-            asked = parse(message.topic)
+            wanted = parse(message.topic)
             project = key.project
-            if asked.project is not None:
+            if wanted.project is not None:
                 connection.key_for(Role.ADMIN)
-                project = await self._auth.project_named(asked.project)
-            topic = asked.key(project)
-            await self._connections.subscribe(connection, message.id, topic, asked.since)
+                project = await self._auth.project_named(wanted.project)
+            topic = wanted.topic(project)
+            await self._connections.subscribe(connection, message.id, topic, wanted.since)
         except (
             BadRequest,
             NotFoundError,
@@ -243,14 +242,16 @@ class LiveSocket:
         task.add_done_callback(tracks.discard)
 
     async def _commit(
-        self, connection: _Connection, parsed: Parsed, key: Key, ref: int | str | None
+        self, connection: _Connection, parsed: Parsed, key: Key, ref: Ref | None
     ) -> None:
         try:
             result = await self._batcher.take(parsed, key)
         except LivetallyError as error:
             connection.viewer.send(error_message(error, ref=ref))
         else:
-            connection.viewer.send({"type": "ack", "ref": ref, **result.as_json()})
+            connection.viewer.send(
+                Acknowledged(ref, result.accepted, len(result.duplicates), result.rejections())
+            )
 
 
 def _decode(text: str) -> Message:

@@ -11,7 +11,7 @@ from ..base.errors import LivetallyError
 from ..base.lines import MAX_LINE_BYTES
 from ..base.validation import plainly
 from ..ingest.events import NOT_JSON, BadEvent, Event, Rejection, check_one
-from ..schema.items import ItemId, ItemKey, ItemVersion
+from ..schema.items import ItemId, ItemKey, VersionNumber
 
 
 class ItemMessage(msgspec.Struct, omit_defaults=True):
@@ -37,7 +37,7 @@ class _Item(msgspec.Struct, forbid_unknown_fields=True):
     key: ItemKey
     id: ItemId
     value: Raw
-    version: ItemVersion | None = None
+    version: VersionNumber | None = None
 
 
 _item = msgspec.json.Decoder(_Item)

@@ -1,10 +1,11 @@
-"""What clients of older systems send and get over HTTP, as types for the API's document."""
+"""What clients of the compatibility APIs send and get, as types."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
-from .http import Count, KeyQuery, Reason
+from .http import Count, KeyQuery, Reason, Rejected
 
 RailsVersion = Literal["v2", "v3"]
 
@@ -22,7 +23,7 @@ class CableQuery(KeyQuery):
 
 
 class ColorAction(msgspec.Struct):
-    """Format 1's event: an action on a colour. Further fields become properties."""
+    """Format 1's event: an action on a color. Further fields become properties."""
 
     action: str
     color: str
@@ -47,7 +48,7 @@ class ColorCount(msgspec.Struct):
 
 
 class ColorStats(msgspec.Struct):
-    """Format 1's counts of an action, by colour."""
+    """Format 1's counts of an action, by color."""
 
     stats: list[ColorCount]
 
@@ -72,17 +73,17 @@ class ColorStored(msgspec.Struct):
     message: str
     accepted: Count
     duplicates: Count
-    rejected: list[Any]
+    rejected: list[Rejected]
 
 
-class Amount(msgspec.Struct, omit_defaults=True):
+class Amount(msgspec.Struct):
+    action: str
     color: str
     amount: Count
-    action: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Results(msgspec.Struct):
-    """Format 2's counts, by colour."""
+    """Format 2's counts, by color."""
 
     results: list[Amount]
 
@@ -92,7 +93,7 @@ class Click(msgspec.Struct):
 
     session_id: str
     button_id: str
-    id: str | msgspec.UnsetType = msgspec.UNSET
+    id: str | UnsetType = UNSET
 
 
 class View(msgspec.Struct):
@@ -100,10 +101,10 @@ class View(msgspec.Struct):
 
     url: str
     session_id: str
-    referral_url: str | msgspec.UnsetType | None = msgspec.UNSET
-    ipaddress: str | msgspec.UnsetType | None = msgspec.UNSET
-    useragent: str | msgspec.UnsetType | None = msgspec.UNSET
-    id: str | msgspec.UnsetType | None = msgspec.UNSET
+    referral_url: str | UnsetType | None = UNSET
+    ipaddress: str | UnsetType | None = UNSET
+    useragent: str | UnsetType | None = UNSET
+    id: str | UnsetType | None = UNSET
 
 
 class Said(msgspec.Struct):
@@ -135,3 +136,94 @@ class FailureDetail(msgspec.Struct):
 
     detail: str
     error: Reason
+
+
+# What is pushed over their websockets
+
+
+class ColorPush(msgspec.Struct):
+    """Format 1: an action's counts by color, all of them."""
+
+    stats: list[ColorCount]
+    event_type: str
+
+
+class ColorCell(msgspec.Struct):
+    """Format 1, for admin keys: one count of one project; `api_key` is the project's name."""
+
+    api_key: str
+    action: str
+    color: str
+    count: str
+
+
+class ColorRejection(msgspec.Struct):
+    """Format 1: what is wrong with a message."""
+
+    message: str
+    error: Reason
+
+
+class ArticleViews(msgspec.Struct, rename="camel"):
+    """Format 3: an article's views."""
+
+    article_id: str
+    unique_views: Count
+    total_views: Count
+
+
+class CableWelcome(msgspec.Struct, tag="welcome"):
+    """Format 2: the key that came with the request, if any, is good."""
+
+
+class CablePing(msgspec.Struct, tag="ping"):
+    """Format 2: the server lives; `message` is its Unix time."""
+
+    message: int
+
+
+class CableDisconnect(msgspec.Struct, tag="disconnect"):
+    """Format 2: the connection ends, and whether to come back."""
+
+    reason: str
+    reconnect: bool
+
+
+class CableAnswer(msgspec.Struct):
+    """Format 2: whether a subscription was made; its identifier as it was written."""
+
+    identifier: Raw
+    type: Literal["confirm_subscription", "reject_subscription"]
+
+
+class ConsoleLog(msgspec.Struct):
+    message: Results
+
+
+class CableOperations(msgspec.Struct, rename="camel"):
+    console_log: list[ConsoleLog]
+
+
+class CableReady(msgspec.Struct, rename="camel"):
+    """Format 2's counts as an operation of cable_ready."""
+
+    cable_ready: Literal[True]
+    operations: CableOperations
+
+
+class CableMessage(msgspec.Struct):
+    """Format 2: what is pushed to a subscription."""
+
+    identifier: Raw
+    message: Results | CableReady
+
+
+class Attribute(msgspec.Struct, omit_defaults=True):
+    """Format 4: a value as DynamoDB writes it, in the one field that is its type."""
+
+    S: str | UnsetType = UNSET
+    N: str | UnsetType = UNSET
+    BOOL: bool | UnsetType = UNSET
+    NULL: Literal[True] | UnsetType = UNSET
+    L: "list[Attribute] | UnsetType" = UNSET
+    M: "dict[str, Attribute] | UnsetType" = UNSET

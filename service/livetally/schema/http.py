@@ -209,6 +209,22 @@ class ItemPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
+class Difference(msgspec.Struct, frozen=True):
+    """Two places in Postgres that don't agree, and their counts."""
+
+    between: str
+    at: str
+    counts: tuple[Count, Count]
+
+
+class HubDifference(msgspec.Struct, frozen=True):
+    """Where a topic's viewers were told something else than Postgres holds, and both counts."""
+
+    topic: str
+    at: str
+    counts: tuple[Count, Count]
+
+
 class Verified(msgspec.Struct, frozen=True):
     """Whether log, counts and viewers agree; if not, where."""
 
@@ -216,8 +232,8 @@ class Verified(msgspec.Struct, frozen=True):
     exact: bool
     events: Count
     total: Count
-    differences: list[Any]
-    hub: list[Any]
+    differences: list[Difference]
+    hub: list[HubDifference]
 
 
 class State(msgspec.Struct, frozen=True):

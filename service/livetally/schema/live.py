@@ -64,11 +64,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):
 
     id: SubscriptionId
     totals: dict[str, Count] | UnsetType = UNSET
+    rows: list[Row] | UnsetType = UNSET
     total: Count | UnsetType = UNSET
     items: list[LiveItem] | UnsetType = UNSET
     more: bool | UnsetType = UNSET
     pointers: list[Pointer] | UnsetType = UNSET
-    rows: list[Row] | UnsetType = UNSET
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
@@ -76,13 +76,13 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
 
     id: SubscriptionId
     totals: dict[str, Count] | UnsetType = UNSET
+    rows: list[Row] | UnsetType = UNSET
     total: Count | UnsetType = UNSET
     items: list[LiveItem] | UnsetType = UNSET
     more: bool | UnsetType = UNSET
     pointers: list[Pointer] | UnsetType = UNSET
     #: Sessions whose pointers are not there any more.
     gone: list[str] | UnsetType = UNSET
-    rows: list[Row] | UnsetType = UNSET
 
 
 class Events(msgspec.Struct, frozen=True, tag="events"):
@@ -132,21 +132,18 @@ class Error(msgspec.Struct, frozen=True, kw_only=True, tag="error"):
 
     code: str
     message: str
+    retry_after_s: int | UnsetType = UNSET
     id: SubscriptionId | UnsetType = UNSET
     ref: int | str | UnsetType = UNSET
-    retry_after_s: int | UnsetType = UNSET
 
 
-Message = (
-    Ready
-    | Snapshot
-    | Update
-    | Events
-    | Gap
-    | Unsubscribed
-    | Acknowledged
-    | Stale
-    | Fresh
-    | Pong
-    | Error
-)
+class RestartHint(msgspec.Struct, frozen=True):
+    """The reason of a close with 1012: come back after this time, not all at once."""
+
+    reconnect_after_ms: int
+
+
+#: What a topic tells its viewers; the rest is said to one connection, or to all.
+TopicMessage = Snapshot | Update | Events | Gap
+
+Message = Ready | TopicMessage | Unsubscribed | Acknowledged | Stale | Fresh | Pong | Error

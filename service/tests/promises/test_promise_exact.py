@@ -5,7 +5,6 @@ The bound is 2 s from the fault's end. The services are processes; the viewers s
 
 import asyncio
 import hashlib
-import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from livetally.dev.servers import LocalRedis
-from livetally.live.topics.counters import Totals
+from livetally.live.topics.counters import Counters
 from livetally.web.keys import Role
 from service.tests.support.faults.load import Load
 from service.tests.support.faults.relay import Relay
@@ -215,7 +214,7 @@ class OneProcess:
 
     def __init__(self, subjects: frozenset[str] | None, limit: int) -> None:
         self.subjects, self.limit = subjects, limit
-        self.totals = Totals(subjects)
+        self.counters = Counters(subjects)
         self.postgres: dict[tuple[str, int], int] = {}
         self.messages: list[dict[tuple[str, int], int]] = []
         self.heard: set[int] = set()
@@ -238,12 +237,12 @@ class OneProcess:
             which %= len(self.messages)
             self.heard.add(which)
             for (subject, slot), n in self.messages[which].items():
-                self.totals.merge(subject, slot, n)
+                self.counters.merge(subject, slot, n)
 
     def ask(self) -> None:
         """Postgres is asked; it answers with how things are now, whenever the answer comes."""
         if self.asked is None:
-            self.totals.must_rank = False
+            self.counters.must_rank = False
             cells = [(subject, slot, n) for (subject, slot), n in self.postgres.items()]
             wanted = self.truth().keys() | ({""} if self.subjects is None else set())
             self.asked = len(self.messages), [cell for cell in cells if cell[0] in wanted]
@@ -253,28 +252,26 @@ class OneProcess:
             known, cells = self.asked
             self.asked = None
             self.heard |= set(range(known))
-            self.totals.load(cells)
+            self.counters.load(cells)
 
     def send(self) -> None:
         """A frame goes to the viewer, who sums up as a client does."""
-        if self.totals.must_snapshot:
+        if self.counters.must_snapshot:
             self.shown = {}
-            frame = self.totals.snapshot()
+            self.shown |= self.counters.totals()
         else:
-            frame = self.totals.update()
-        self.totals.settle()
-        message = json.loads(frame)
-        self.shown |= message["totals"]
-        self.shown_total = message["total"]
+            self.shown |= self.counters.changed_totals()
+        self.shown_total = self.counters.total
+        self.counters.settle()
 
     def heal(self) -> None:
         """Faults have ended: Postgres is asked again as long as there is a reason to."""
         self.answer()
         for _ in range(2):
-            if self.totals.must_rank or len(self.heard) < len(self.messages):
+            if self.counters.must_rank or len(self.heard) < len(self.messages):
                 self.ask()
                 self.answer()
-        assert not self.totals.must_rank
+        assert not self.counters.must_rank
         self.send()
 
     def truth(self) -> dict[str, int]:

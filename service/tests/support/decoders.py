@@ -62,7 +62,7 @@ def live_message(data: bytes) -> None:
     try:
         asked = websocket._decode(data.decode(errors="surrogateescape"))
         if isinstance(asked, websocket.SubscribeMessage):
-            key = subscriptions.parse(asked.topic).key(7)
+            key = subscriptions.parse(asked.topic).topic(7)
             assert getattr(key, "project", 7) == 7
             hash(key)
     except LivetallyError as error:

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 from ...base.errors import LivetallyError, MalformedJson
 from ...ingest.events import check_value
-
-Problem = dict[str, Any]
+from ...schema.compat import Problem
 
 
 class Invalid(Exception):
@@ -67,4 +66,4 @@ def _wrong(field: Field, sent: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def problem(place: str, names: tuple[str | int, ...], text: str, kind: str) -> Problem:
-    return {"loc": [place, *names], "msg": text, "type": kind}
+    return Problem([place, *names], text, kind)

@@ -43,8 +43,8 @@ from ...db.database import Database
 from ...ingest.batcher import Batcher
 from ...ingest.events import check, new_id
 from ...ingest.http import read_body
-from ...live.frames import message
-from ...schema.compat import Click, Counted, Problems, Said, View
+from ...schema.compat import Click, Counted, FailureDetail, Problems, Said, View
+from ...schema.http import Reason
 from ...web.auth import Auth, Key
 from ...web.keys import Role
 from ...web.middleware import error_response, json_response
@@ -159,11 +159,11 @@ class Collector:
             "session": sent.pop("session_id") or None,
             "properties": sent,
         }
-        parsed = check([message(event)], key.project)
+        parsed = check([msgspec.json.encode(event)], key.project)
         if parsed.rejected:
             raise Invalid(problem("body", (), parsed.rejected[0].message, "value_error"))
         await self._batcher.take(parsed, key)
-        return json_response({"message": "Received"})
+        return json_response(Said("Received"))
 
     async def _total(self, request: web.Request, type_: str, name: str) -> web.Response:
         key = await self._enter(request, Role.READ)
@@ -171,9 +171,9 @@ class Collector:
             raise Invalid(problem("query", (name,), "field required", "value_error.missing"))
         subject = request.query[name]
         if not subject or "\0" in subject:  # no event has it; '' would be the total of all
-            return json_response({"count": 0})
+            return json_response(Counted(0))
         count = await self._database.value("total", key.project, type_, subject)
-        return json_response({"count": count})
+        return json_response(Counted(count))
 
     async def _enter(self, request: web.Request, role: Role) -> Key:
         """Raises MissingKey, WrongLogin, WrongRole, ForeignOrigin, or DatabaseUnavailable."""
@@ -198,9 +198,7 @@ def hello_or(page: Handler) -> Handler:
     async def home(request: web.Request) -> web.StreamResponse:
         accept = request.headers.get(hdrs.ACCEPT, "").lower()
         asks_for_html = "text/html" in accept or "text/*" in accept
-        response = (
-            await page(request) if asks_for_html else json_response({"message": "Hello World"})
-        )
+        response = await page(request) if asks_for_html else json_response(Said("Hello World"))
         response.headers[hdrs.VARY] = hdrs.ACCEPT
         return response
 
@@ -215,13 +213,14 @@ def answering(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except Invalid as invalid:
-            return json_response({"detail": invalid.problems}, 422)
+            return json_response(Problems(list(invalid.problems)), 422)
         except MalformedJson as error:
             wrong = problem("body", (0,), error.message, "value_error.jsondecode")
-            return json_response({"detail": [wrong]}, 422)
+            return json_response(Problems([wrong]), 422)
         except LivetallyError as error:
             response = error_response(error)
-            response.body = message({"detail": error.message, **error.as_json()})
+            detail = FailureDetail(error.message, Reason(error.code, error.message))
+            response.body = msgspec.json.encode(detail)
             if error.status == 401:
                 response.headers[hdrs.WWW_AUTHENTICATE] = "Basic"
             return response

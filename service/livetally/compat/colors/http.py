@@ -10,7 +10,6 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from aiohttp import web
 
@@ -19,7 +18,7 @@ from ...base.errors import BadRequest
 from ...db.database import Database
 from ...ingest.batcher import Batcher
 from ...ingest.events import parse
-from ...schema.compat import AdminStats
+from ...schema.compat import AdminStats, ColorCount, ColorStats, ProjectCounts
 from ...schema.http import KeyQuery
 from ...web.auth import Auth, Key
 from ...web.keys import Role
@@ -36,12 +35,9 @@ FIRST = ("green", "red", "blue", "yellow")
 PROJECTS_S = 1.0
 
 
-def listed(action: str, counts: Mapping[str, int]) -> list[dict[str, Any]]:
+def listed(action: str, counts: Mapping[str, int]) -> list[ColorCount]:
     """An action's whole list."""
-    return [
-        {"action": action, "color": color, "count": counts[color]}
-        for color in in_order(counts, FIRST)
-    ]
+    return [ColorCount(action, color, counts[color]) for color in in_order(counts, FIRST)]
 
 
 class Colors:
@@ -64,9 +60,9 @@ class Colors:
 
     async def get_stats(self, request: web.Request) -> web.Response:
         key = await self._auth.admit(request, Role.READ)
-        return json_response({"stats": await self.list_of(key.project, request.query["action"])})
+        return json_response(ColorStats(await self.list_of(key.project, request.query["action"])))
 
-    async def list_of(self, project: int, action: str) -> list[dict[str, Any]]:
+    async def list_of(self, project: int, action: str) -> list[ColorCount]:
         """Raises BadRequest or DatabaseUnavailable."""
         if not action or "\0" in action:
             raise BadRequest("Bad Request: `action` must be a name")
@@ -91,10 +87,10 @@ class Colors:
             if (cell := counts.get((row["project"], row["type"]))) is not None:
                 cell[row["subject"]] = row["total"]
         stats = [
-            {"api_key": projects[project], "action": action, "counts": listed(action, cell)}
+            ProjectCounts(projects[project], action, listed(action, cell))
             for (project, action), cell in counts.items()
         ]
-        return json_response({"stats": stats})
+        return json_response(AdminStats(stats))
 
     async def projects(self) -> dict[int, str]:
         """Every project's name, `PROJECTS_S` old at most: asked once for all who ask."""

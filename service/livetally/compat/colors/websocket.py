@@ -30,12 +30,12 @@ from ...base.errors import (
 )
 from ...base.validation import plainly
 from ...live.connections import Connection, Connections, error_message
-from ...live.frames import message, websocket_text
+from ...live.frames import websocket_json
 from ...live.hub import Hub
-from ...live.topics.totals import TotalsKey
+from ...live.topics.totals import TotalsTopicId
 from ...web.auth import Auth, Key
 from ...web.keys import Role
-from .encoders import Cells, Lists, refusal
+from .encoders import Cells, Lists, rejection
 from .http import ACTIONS, PROJECTS_S, Colors
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class ColorSocket:
 
         `first` is its first message, decoded; `messages` are the texts of those that follow.
         """
-        connection.viewer.wire = refusal
+        connection.viewer.encode = rejection
         bound = _Bound(connection)
         try:
             await self._receive(bound, first)
@@ -103,7 +103,7 @@ class ColorSocket:
                     if not connection.keys:
                         connection.grant(key)
                     cells = await self._colors.list_of(key.project, action)
-                    connection.viewer.send_frame(websocket_text(message(cells)))
+                    connection.viewer.send_frame(websocket_json(cells))
         except (MissingKey, UnknownKey, ForeignOrigin) as error:
             await self._connections.refuse(connection, error)
         except DatabaseUnavailable as error:
@@ -128,13 +128,13 @@ class ColorSocket:
             return
         bound.key = key
         if key.role is Role.ADMIN:
-            connection.viewer.wire = Cells().frame
+            connection.viewer.encode = Cells()
             bound.following = asyncio.create_task(self._follow_projects(connection))
             return
         lists = self._lists.setdefault(key.project, Lists())
-        connection.viewer.wire = lists.frame
+        connection.viewer.encode = lists
         for action in ACTIONS:
-            topic = TotalsKey(key.project, action, None)
+            topic = TotalsTopicId(key.project, action, None)
             await self._connections.subscribe(connection, action, topic, None)
 
     async def _follow_projects(self, connection: Connection) -> None:
@@ -155,7 +155,7 @@ class ColorSocket:
             if id not in connection.subscriptions:
                 # Not by `connections`: its limit is for what clients ask for.
                 connection.subscriptions[id] = await self._hub.subscribe(
-                    connection.viewer, id, TotalsKey(project, action, None)
+                    connection.viewer, id, TotalsTopicId(project, action, None)
                 )
 
 

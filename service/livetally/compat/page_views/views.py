@@ -37,12 +37,14 @@ from ...base.validation import plainly
 from ...ingest.batcher import Batcher
 from ...ingest.events import Parsed, check, new_id
 from ...live.connections import Connections
-from ...live.frames import message, websocket_text
+from ...live.frames import websocket_json, websocket_text
 from ...live.topics.base import Subscription
-from ...live.topics.totals import CountsKey, CountsTopic
+from ...live.topics.counts import CountsTopic, CountsTopicId
+from ...schema.compat import ArticleViews
+from ...schema.live import Error, Message, Snapshot
 from ...web.auth import Auth, Key
 from ...web.keys import Role
-from ..websocket import Socket, native
+from ..websocket import Socket
 from .hosts import host_of, path_of
 
 #: With a host of 253 characters it still makes a subject.
@@ -114,17 +116,15 @@ def events_of(view: BlogView, own_host: str | None) -> list[dict[str, Any]]:
     return [events[0] | {"properties": view.properties()}, *events[1:]]
 
 
-def wire(payload: bytes, position: bytes | None = None) -> bytes:
-    """A message of the hub as a frame of this format; without counts, the text of an error."""
-    said = native.decode(payload)
-    if said.totals:
-        answer = {
-            "articleId": said.id,
-            "uniqueViews": said.totals[UNIQUE_ARTICLE_VIEW],
-            "totalViews": said.totals[ARTICLE_VIEW],
-        }
-        return websocket_text(message(answer))
-    return websocket_text(said.message.encode()) if said.message else b""
+def encode(message: Message) -> bytes:
+    """A message of the hub as a frame of this format: an article's counts, or an error's text."""
+    match message:
+        case Error(message=text):
+            return websocket_text(text.encode())
+        case Snapshot(id=article, totals=dict() as totals):
+            views = ArticleViews(str(article), totals[UNIQUE_ARTICLE_VIEW], totals[ARTICLE_VIEW])
+            return websocket_json(views)
+    return b""
 
 
 class Views:
@@ -137,13 +137,13 @@ class Views:
 
     async def receive(self, socket: Socket, text: str) -> None:
         """A message, the first or a later one. Raises LivetallyError: what is to be said of it."""
-        socket.viewer.wire = wire
+        socket.viewer.encode = encode
         view = _decode(text)
         if not socket.keys:
             socket.grant(await self._auth.find_by_origin(socket.origin))
         key = socket.key_for(Role.WRITE)
         parsed = check(
-            [message(event) for event in events_of(view, host_of(socket.origin or ""))],
+            [msgspec.json.encode(event) for event in events_of(view, host_of(socket.origin or ""))],
             key.project,
         )
         if parsed.rejected:  # one is as bad as all: a view is counted whole or not at all
@@ -173,8 +173,9 @@ class Views:
         if article not in socket.subscriptions:
             if len(socket.subscriptions) >= MAX_SUBSCRIPTIONS:
                 self._connections.unsubscribe(socket, next(iter(socket.subscriptions)))
-            key = CountsKey(project, article, frozenset((ARTICLE_VIEW, UNIQUE_ARTICLE_VIEW)))
-            await self._connections.subscribe(socket, article, key, None)
+            types = frozenset((ARTICLE_VIEW, UNIQUE_ARTICLE_VIEW))
+            topic = CountsTopicId(project, article, types)
+            await self._connections.subscribe(socket, article, topic, None)
         return socket.subscriptions[article]
 
 

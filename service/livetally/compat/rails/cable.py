@@ -18,7 +18,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
@@ -35,10 +35,17 @@ from ...base.errors import (
     UnknownKey,
 )
 from ...live.connections import Connections
-from ...live.frames import message, websocket_text
-from ...live.topics.totals import TotalsKey
+from ...live.frames import websocket_json
+from ...live.topics.totals import TotalsTopicId
 from ...ops.health import Heartbeat
-from ...schema.compat import CableQuery, RailsVersion
+from ...schema.compat import (
+    CableAnswer,
+    CableDisconnect,
+    CablePing,
+    CableQuery,
+    CableWelcome,
+    RailsVersion,
+)
 from ...web.auth import Auth, key_of
 from ...web.keys import Role
 from ...web.operation_docs import operation
@@ -85,26 +92,26 @@ class Cable:
             request, CableSocket, self._connections, self._viewer_buffer_bytes, (SUBPROTOCOL,)
         )
         socket.cable_ready = request.query.get("cable_ready") in ("true", "1")
-        socket.response.hold(self._converse(socket, key_of(request)))
+        socket.response.run(self._read_loop(socket, key_of(request)))
         return socket.response
 
-    async def _converse(self, socket: CableSocket, key: str | None) -> None:
+    async def _read_loop(self, socket: CableSocket, key: str | None) -> None:
         self._connections.join(socket)
         try:
             await self._guarded(socket, self._welcome(socket, key))
             async for text in texts(socket, self._connections):
-                await self._guarded(socket, self._obey(socket, text))
+                await self._guarded(socket, self._dispatch(socket, text))
         finally:
             self._sockets.discard(socket)
-            self._connections.part(socket)
+            self._connections.leave(socket)
 
     async def run_pings(self, heart: Heartbeat) -> None:
         """The loop that pings: one timer and one frame for all."""
         while True:
             await heart.rest(PING_S)
-            ping = websocket_text(message({"type": "ping", "message": int(time.time())}))
+            ping = websocket_json(CablePing(int(time.time())))
             for count, socket in enumerate(list(self._sockets), 1):
-                if not socket.viewer.clogged:
+                if not socket.viewer.backpressured:
                     socket.viewer.send_frame(ping)
                 if count % _PING_CHUNK == 0:
                     await asyncio.sleep(0)
@@ -116,21 +123,21 @@ class Cable:
         except (MissingKey, UnknownKey, ForeignOrigin) as error:
             await self._connections.refuse(socket, error)
         except DatabaseUnavailable as error:
-            socket.say(type="disconnect", reason=error.code, reconnect=True)
+            socket.say(CableDisconnect(error.code, reconnect=True))
             await self._connections.close(socket, 1013, error.message, error.code)
         except Exception:  # aiohttp would cut the connection without a word
             log.exception("a message on the cable failed")
             ours = LivetallyError()
-            socket.say(type="disconnect", reason=ours.code, reconnect=True)
+            socket.say(CableDisconnect(ours.code, reconnect=True))
             await self._connections.close(socket, 1011, ours.message, ours.code)
 
     async def _welcome(self, socket: CableSocket, text: str | None) -> None:
         if text:
             socket.grant(await self._auth.find(text))
-        socket.say(type="welcome")
+        socket.say(CableWelcome())
         self._sockets.add(socket)
 
-    async def _obey(self, socket: CableSocket, text: str) -> None:
+    async def _dispatch(self, socket: CableSocket, text: str) -> None:
         try:
             command = _command.decode(text)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -146,24 +153,26 @@ class Cable:
 
     async def _subscribe(self, socket: CableSocket, raw: Raw, identifier: str | None) -> None:
         if identifier in socket.numbers:
-            socket.say(identifier=raw, type="confirm_subscription")
+            socket.say(CableAnswer(raw, "confirm_subscription"))
             return
-        asked = parse(identifier) if identifier else None
-        confirmed = asked is not None and await self._admit(socket, raw, asked)
+        wanted = parse(identifier) if identifier else None
+        confirmed = wanted is not None and await self._admit(socket, raw, wanted)
         if confirmed and identifier:
             socket.numbers[identifier] = socket.last_number
-        kind = "confirm_subscription" if confirmed else "reject_subscription"
+        kind: Literal["confirm_subscription", "reject_subscription"] = (
+            "confirm_subscription" if confirmed else "reject_subscription"
+        )
         # Nothing was awaited since the hub took the subscription: this goes before its snapshot.
-        socket.say(identifier=raw, type=kind)
+        socket.say(CableAnswer(raw, kind))
 
-    async def _admit(self, socket: CableSocket, raw: Raw, asked: Identifier) -> bool:
+    async def _admit(self, socket: CableSocket, raw: Raw, wanted: Identifier) -> bool:
         """Subscribe at the hub, if that is allowed."""
         number = socket.last_number = socket.last_number + 1
         try:
-            if asked.api_key:
-                socket.grant(await self._auth.find(asked.api_key))
-            topic = TotalsKey(socket.key_for(Role.READ).project, asked.action or "", None)
-            socket.channels[number] = Channel(raw, asked, socket.cable_ready)
+            if wanted.api_key:
+                socket.grant(await self._auth.find(wanted.api_key))
+            topic = TotalsTopicId(socket.key_for(Role.READ).project, wanted.action or "", None)
+            socket.channels[number] = Channel(raw, wanted, socket.cable_ready)
             await self._connections.subscribe(socket, number, topic, None)
         except (MissingKey, UnknownKey, ForeignOrigin, DatabaseUnavailable):
             raise

@@ -7,15 +7,24 @@ An identifier is a JSON text, and it is echoed byte for byte:
     {"channel":"ClicksChannel","cable_ready":true}      as cable_ready's operation consoleLog
 """
 
-from typing import Any
-
 import msgspec
 from msgspec import Raw
 
-from ...live.frames import message, websocket_text
+from ...live.frames import websocket_json
 from ...live.upgrade import Websocket
 from ...live.viewer import Viewer
-from ..websocket import Socket, native
+from ...schema.compat import (
+    CableAnswer,
+    CableDisconnect,
+    CableMessage,
+    CableOperations,
+    CablePing,
+    CableReady,
+    CableWelcome,
+    ConsoleLog,
+)
+from ...schema.live import Error, Message, Snapshot, Update
+from ..websocket import Socket, totals_in
 from .results import results
 
 #: An identifier comes back with every push.
@@ -70,9 +79,10 @@ class Channel:
 
     def frame(self) -> bytes:
         told = results(self._action or "", self.counts)
-        if self._cable_ready:
-            told = {"cableReady": True, "operations": {"consoleLog": [{"message": told}]}}
-        return websocket_text(message({"identifier": self._identifier, "message": told}))
+        if not self._cable_ready:
+            return websocket_json(CableMessage(self._identifier, told))
+        ready = CableReady(True, CableOperations([ConsoleLog(told)]))
+        return websocket_json(CableMessage(self._identifier, ready))
 
 
 class CableSocket(Socket):
@@ -80,33 +90,31 @@ class CableSocket(Socket):
 
     def __init__(self, response: Websocket, viewer: Viewer, origin: str | None) -> None:
         super().__init__(response, viewer, origin)
-        viewer.wire = self._frame
+        viewer.encode = self._encode
         self.channels: dict[int | str, Channel] = {}
         self.numbers: dict[str, int] = {}
         self.last_number = 0
         #: asked for in the address: `createConsumer(URL)` lets nothing else be said
         self.cable_ready = False
 
-    def say(self, **fields: Any) -> None:
-        self.viewer.send_frame(websocket_text(message(fields)))
+    def say(self, message: CableWelcome | CablePing | CableAnswer | CableDisconnect) -> None:
+        self.viewer.send_frame(websocket_json(message))
 
     async def close(self, code: int, reason: str) -> None:
         if code == 1012:
-            self.say(type="disconnect", reason="server_restart", reconnect=True)
+            self.say(CableDisconnect("server_restart", reconnect=True))
         await super().close(code, reason)
 
-    def _frame(self, payload: bytes, position: bytes | None = None) -> bytes:
+    def _encode(self, message: Message) -> bytes:
         """What the hub, or who watches over connections, tells a viewer: in this format."""
-        told = native.decode(payload)
-        channel = self.channels.get(told.id)
-        match told.type:
-            case "error":
-                leave = {"type": "disconnect", "reason": "unauthorized", "reconnect": False}
-                return websocket_text(message(leave))
-            case "snapshot" if channel:
-                channel.counts = told.totals
-                return channel.frame()
-            case "update" if channel:
-                channel.counts |= told.totals
-                return channel.frame()
-        return b""  # that totals are stale, or fresh again, can't be said in this format
+        if isinstance(message, Error):
+            return websocket_json(CableDisconnect("unauthorized", reconnect=False))
+        if not isinstance(message, Snapshot | Update):
+            return b""  # that totals are stale, or fresh again, can't be said in this format
+        channel = self.channels.get(message.id)
+        if channel is None:
+            return b""
+        if isinstance(message, Snapshot):
+            channel.counts = {}
+        channel.counts |= totals_in(message)
+        return channel.frame()

@@ -6,14 +6,13 @@ GET /v1/events                      the same, each total over clicks and hovers
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 from aiohttp import web
 
 from ...base.config import MAX_SUBJECTS
 from ...base.errors import BadRequest
 from ...db.database import Database
-from ...schema.compat import ActionQuery, RailsVersion, Results
+from ...schema.compat import ActionQuery, Amount, RailsVersion, Results
 from ...web.auth import Auth
 from ...web.keys import Role
 from ...web.middleware import json_response
@@ -26,26 +25,26 @@ FIRST = ("blue", "green", "red", "yellow")
 ACTIONS = ("click", "hover")
 
 
-def results(action: str, counts: Mapping[str, int]) -> dict[str, Any]:
+def results(action: str, counts: Mapping[str, int]) -> Results:
     """An action's whole list."""
     return over_actions({action: counts})
 
 
-def over_actions(counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def over_actions(counts: Mapping[str, Mapping[str, int]]) -> Results:
     """Every color's total of these actions; its `action` is the one that it has most of."""
     totals: Counter[str] = Counter()
     for each in counts.values():
         totals.update(each)
-    return {
-        "results": [
-            {
-                "action": max(counts, key=lambda action: counts[action].get(color, 0)),
-                "color": color,
-                "amount": totals[color],
-            }
+    return Results(
+        [
+            Amount(
+                action=max(counts, key=lambda action: counts[action].get(color, 0)),
+                color=color,
+                amount=totals[color],
+            )
             for color in in_order(totals, FIRST)
         ]
-    }
+    )
 
 
 class RailsResults:
@@ -56,7 +55,7 @@ class RailsResults:
         self._database = database
 
     @operation(
-        "Counts by colour, format 2",
+        "Counts by color, format 2",
         tag="Older",
         key="read",
         path={"version": RailsVersion},

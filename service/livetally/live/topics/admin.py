@@ -5,14 +5,16 @@ grand total of everything.
 """
 
 import time
-from typing import Any
+from collections.abc import Iterable
 
 import msgspec
 
 from ...base.config import MAX_SUBJECTS
 from ...schema.changes import Change
-from ..frames import Message, message
-from .base import Position, Topic
+from ...schema.http import Position
+from ...schema.live import Row, Snapshot, Update
+from ..frames import NO_ID, Broadcast
+from .base import Topic, TopicContext, TopicId
 
 #: The project that stands for all of them; projects begin with 1.
 ALL = 0
@@ -22,10 +24,13 @@ LOAD_S = 5.0
 _Cell = tuple[int, str, str]
 
 
-class AdminKey(msgspec.Struct, frozen=True):
+class AdminTopicId(TopicId, frozen=True):
     """Everything."""
 
     project: int = ALL
+
+    def make(self, context: TopicContext) -> "AdminTopic":
+        return AdminTopic(self, context)
 
 
 class _Read(msgspec.Struct):
@@ -45,9 +50,9 @@ class AdminTopic(Topic):
     The grand total is the sum of all positions: every event has one.
     """
 
-    def __init__(self, key: AdminKey, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.key = key
+    def __init__(self, id: AdminTopicId, context: TopicContext) -> None:
+        super().__init__(context)
+        self.id = id
         self._projects: dict[int, str] = {}
         self._rows: dict[_Cell, dict[int, int]] = {}
         self._heard: dict[tuple[int, int], int] = {}
@@ -63,7 +68,7 @@ class AdminTopic(Topic):
             for subject, n in subjects.items():
                 if subject:
                     self._merge((change.project, type_, subject), change.slot, n)
-        self.has_news()
+        self.has_updates()
 
     def _hear(self, project: int, slot: int, first: int, last: int) -> None:
         at = self._heard.get((project, slot), 0)
@@ -119,27 +124,28 @@ class AdminTopic(Topic):
             self._hear(project, slot, 1, seq)
         self._gaps = False
         if self._changed or self._grand_changed or self._must_snapshot:
-            self.has_news()
+            self.has_updates()
 
-    async def send_news(self) -> None:
+    async def send_updates(self) -> None:
         if self._must_snapshot:
             for subscription in self.subscriptions:
-                self.fall_behind(subscription)
+                self.mark_lagging(subscription)
         changed, self._changed = self._changed, set()
         grand, self._grand_changed = self._grand_changed, False
         self._must_snapshot = False
         if changed or grand:
-            self.put_to_all(Message("update", self._message(changed)))
+            update = Update(id=NO_ID, rows=self._shown(changed), total=self._total)
+            self.put_to_all(Broadcast(update))
 
     async def catch_up(self) -> None:
-        snapshot = Message("snapshot", self._message(self._rows))
-        for subscription in self.ready_laggards():
-            self.put(subscription, snapshot)
-            del self.behind[subscription]
+        self.catch_up_with(Snapshot(id=NO_ID, rows=self._shown(self._rows), total=self._total))
 
-    def _message(self, cells: Any) -> bytes:
-        rows = [
+    @property
+    def _total(self) -> int:
+        return sum(self._heard.values())
+
+    def _shown(self, cells: Iterable[_Cell]) -> list[Row]:
+        return [
             (self._projects[cell[0]], cell[1], cell[2], sum(self._rows[cell].values()))
             for cell in cells
         ]
-        return message({"rows": rows, "total": sum(self._heard.values())})

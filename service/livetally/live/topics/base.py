@@ -1,15 +1,14 @@
 """What can be watched: the part that all kinds of topics share.
 
-A topic has two loops. One sends what is new to the viewers that are up to date, at most once in a
-frame interval. The other brings the rest up to date: the new ones, and those that were skipped for
-reading too slowly. Neither waits for a viewer.
+A topic has two loops. One sends updates to the viewers that are up to date, at most once in a frame
+interval. The other brings those up to date that are lagging: the new ones, and the slow consumers.
+Neither waits for a viewer.
 """
 
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 
@@ -18,15 +17,15 @@ from ...db.database import Database
 from ...ops.health import wait
 from ...ops.metrics import Metrics
 from ...schema.changes import Change
-from ..frames import Message
+from ...schema.http import HubDifference, Position
+from ...schema.live import TopicMessage
+from ..frames import Broadcast
 from ..viewer import Viewer
 
 log = logging.getLogger(__name__)
 
-#: Until the next try, when Postgres failed or all who are behind have full buffers.
+#: Until the next try, when Postgres failed or all who are lagging have full buffers.
 RETRY_S = 0.1
-
-Position = dict[int, int]
 
 
 class Subscription(msgspec.Struct, eq=False):
@@ -37,46 +36,52 @@ class Subscription(msgspec.Struct, eq=False):
     topic: "Topic"
     #: It may be served; before, its topic only knows that it is wanted.
     admitted: bool = False
-    #: Nothing was sent to it yet.
-    fresh: bool = True
-    #: Feeds: up to where it was sent everything, while it is behind; None: it starts at the head.
-    position: Position | None = None
-    #: Items: up to which id it was sent its snapshot, while it is behind; None: not begun.
-    after: str | None = None
+
+
+class TopicContext(msgspec.Struct, frozen=True):
+    """What every topic of a process works with."""
+
+    database: Database
+    metrics: Metrics
+    #: A frame goes out at most once in this time.
+    interval_s: float
+    #: Writes what was put for a viewer, soon.
+    flush: Callable[[Viewer], None]
+    #: Is told when a topic has put what traced commits changed.
+    framed: Callable[["Topic", list[Change]], None]
+
+
+class TopicId(msgspec.Struct, frozen=True):
+    """What identifies a topic. No tuple: ids of two kinds with the same fields would be equal."""
+
+    project: int
+
+    def make(self, context: TopicContext) -> "Topic":
+        raise NotImplementedError
 
 
 class Topic:
     """One thing that is watched here, by at least one viewer."""
 
-    #: What identifies it: a hashable key with the `project` that it belongs to. Not a tuple: keys
-    #: of two kinds with the same fields would be equal.
-    key: Any
+    id: TopicId
 
-    def __init__(
-        self,
-        database: Database,
-        metrics: Metrics,
-        *,
-        interval_s: float,
-        flush: Callable[[Viewer], None],
-        framed: Callable[["Topic", list[Change]], None],
-    ) -> None:
-        self._database = database
-        self._metrics = metrics
+    def __init__(self, context: TopicContext) -> None:
+        self._database = context.database
+        self._metrics = context.metrics
+        self._interval_s = context.interval_s
+        self._flush = context.flush
+        self._framed = context.framed
         self.subscriptions: dict[Subscription, None] = {}
-        #: Subscriptions that must be caught up before they get what is new.
-        self.behind: dict[Subscription, None] = {}
-        self._interval_s = interval_s
-        self._flush = flush
-        self._framed = framed
+        #: Those that must be caught up before they get updates.
+        self.lagging: dict[Subscription, None] = {}
         #: The changes that the next frame shows, of those whose commits are traced.
         self._traced: list[Change] | None = None
         self.started = False
         self._stopped = False
         self._starting: asyncio.Task[None] | None = None
         self._due_at = 0.0
-        self._news = asyncio.Event()
-        self._laggards = asyncio.Event()
+        self._updated = asyncio.Event()
+        self._lag = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
 
     # For the hub
@@ -92,11 +97,11 @@ class Topic:
     async def admit(self, subscription: Subscription, since: Position | None) -> None:
         """Serve a new viewer, from where it left off. Raises BadPosition, DatabaseUnavailable."""
         subscription.admitted = True
-        self.fall_behind(subscription)
+        self.mark_lagging(subscription)
 
     def add(self, subscription: Subscription) -> None:
         self.subscriptions[subscription] = None
-        self.behind[subscription] = None
+        self.lagging[subscription] = None
 
     def stop(self) -> None:
         self._stopped = True
@@ -105,7 +110,7 @@ class Topic:
 
     def remove(self, subscription: Subscription) -> None:
         self.subscriptions.pop(subscription, None)
-        self.behind.pop(subscription, None)
+        self.lagging.pop(subscription, None)
 
     def apply(self, change: Change) -> None:
         """Take in what a commit changed in this topic's project."""
@@ -119,7 +124,7 @@ class Topic:
         """Read from Postgres what was missed. Raises DatabaseUnavailable."""
         raise NotImplementedError
 
-    async def differences(self) -> list[dict[str, Any]]:
+    async def differences(self) -> list[HubDifference]:
         """Where what viewers were told differs from Postgres. Raises DatabaseUnavailable."""
         return []
 
@@ -129,61 +134,72 @@ class Topic:
         """Read what the first viewer needs. Raises DatabaseUnavailable."""
         raise NotImplementedError
 
-    async def send_news(self) -> None:
-        """Put what is new to every viewer that is not behind. Raises DatabaseUnavailable."""
+    async def send_updates(self) -> None:
+        """Put what is new to every viewer that is not lagging. Raises DatabaseUnavailable."""
         raise NotImplementedError
 
     async def catch_up(self) -> None:
-        """Bring those in `behind` a step nearer. Raises DatabaseUnavailable."""
+        """Bring those in `lagging` a step nearer. Raises DatabaseUnavailable."""
         raise NotImplementedError
 
-    def has_news(self, change: Change | None = None) -> None:
+    def has_updates(self, change: Change | None = None) -> None:
         """Something is to be sent; because of this change, if it is known."""
-        self._news.set()
+        self._updated.set()
         if change is not None and change.trace is not None:
             if self._traced is None:
                 self._traced = []
             self._traced.append(change)
 
-    def fall_behind(self, subscription: Subscription) -> None:
-        self.behind[subscription] = None
-        self._laggards.set()
+    def mark_lagging(self, subscription: Subscription) -> None:
+        self.lagging[subscription] = None
+        self._lag.set()
 
-    def put_to_all(
-        self, message: Message, skipped: Callable[[Subscription], None] | None = None
-    ) -> None:
-        """Hand a message to everybody who is not behind; who reads too slowly falls behind.
+    def put_to_all(self, broadcast: Broadcast) -> list[Subscription]:
+        """Hand a message to everybody who is not lagging; the slow consumers, who are from now on.
 
         The loop that a frame costs its CPU in: a viewer a turn, nothing looked up twice.
         """
-        behind, flush = self.behind, self._flush
-        wire = id = None
+        lagging, flush = self.lagging, self._flush
+        slow = []
+        encode = id = None
         frame = b""
         for subscription in self.subscriptions:
-            if behind and subscription in behind:
+            if lagging and subscription in lagging:
                 continue
             viewer = subscription.viewer
-            if viewer.clogged:
-                self._metrics.frames_skipped.inc()
-                if skipped:
-                    skipped(subscription)
-                self.fall_behind(subscription)
+            if viewer.backpressured:
+                slow.append(subscription)
                 continue
-            if subscription.id != id or viewer.wire is not wire:
-                wire, id = viewer.wire, subscription.id
-                frame = message.frame(wire, id)
+            if subscription.id != id or viewer.encode is not encode:
+                encode, id = viewer.encode, subscription.id
+                frame = broadcast.frame(encode, id)
             viewer.put(frame)
             flush(viewer)
+        for subscription in slow:
+            self.slow_down(subscription)
+        return slow
 
-    def put(self, subscription: Subscription, message: Message) -> None:
+    def slow_down(self, subscription: Subscription) -> None:
+        """A frame is not put to a slow consumer: it is caught up when it has room again."""
+        self._metrics.frames_skipped.inc()
+        self.mark_lagging(subscription)
+
+    def put(self, subscription: Subscription, broadcast: Broadcast) -> None:
         """Hand a message over; what is due for a viewer at this moment goes in one write."""
         viewer = subscription.viewer
-        viewer.put(message.frame(viewer.wire, subscription.id))
+        viewer.put(broadcast.frame(viewer.encode, subscription.id))
         self._flush(viewer)
 
-    def ready_laggards(self) -> Iterable[Subscription]:
-        """Those of `behind` that can take something now."""
-        return [each for each in self.behind if each.admitted and not each.viewer.clogged]
+    def with_room(self) -> list[Subscription]:
+        """Those of `lagging` that can take something now."""
+        return [each for each in self.lagging if each.admitted and not each.viewer.backpressured]
+
+    def catch_up_with(self, snapshot: TopicMessage) -> None:
+        """Where one message is all that a viewer needs to be up to date."""
+        broadcast = Broadcast(snapshot)
+        for subscription in self.with_room():
+            self.put(subscription, broadcast)
+            del self.lagging[subscription]
 
     # The loops
 
@@ -194,35 +210,35 @@ class Topic:
                 return
             self.started = True
             self._loops = [
-                asyncio.create_task(self._run_news()),
+                asyncio.create_task(self._run_updates()),
                 asyncio.create_task(self._run_catch_up()),
             ]
         finally:
             self._starting = None
 
-    async def _run_news(self) -> None:
+    async def _run_updates(self) -> None:
         clock = asyncio.get_running_loop().time
         while True:
-            await self._news.wait()
+            await self._updated.wait()
             if (early := self._due_at - clock()) > 0:
                 await asyncio.sleep(early)
-            self._news.clear()
+            self._updated.clear()
             self._due_at = self._next_due(clock())
             traced, self._traced = self._traced, None
             try:
-                await self.send_news()
+                await self.send_updates()
             except Exception as error:
                 await self._recover(error)
-                self._news.set()
+                self._updated.set()
             else:
                 if traced is not None:
                     self._framed(self, traced)
 
     def _next_due(self, now: float) -> float:
-        """When the next news may go.
+        """When the next updates may go.
 
-        A quiet topic's news go at once. A busy topic's go at the ticks of one clock, the same for
-        all topics, so that all that is due for a viewer goes in one write; once a tick at most.
+        A quiet topic's go at once. A busy topic's go at the ticks of one clock, the same for all
+        topics, so that all that is due for a viewer goes in one write; once a tick at most.
         """
         # A timer set for a tick may run a rounding error before it.
         tick = math.floor(now / self._interval_s + 1e-6)
@@ -231,18 +247,18 @@ class Topic:
 
     async def _run_catch_up(self) -> None:
         while True:
-            await self._laggards.wait()
+            await self._lag.wait()
             try:
                 await self.catch_up()
             except Exception as error:
                 await self._recover(error)
                 continue
-            if not self.behind:
-                self._laggards.clear()
-            elif not self.ready_laggards():
-                self._laggards.clear()
-                await wait(self._laggards, RETRY_S)
-                self._laggards.set()
+            if not self.lagging:
+                self._lag.clear()
+            elif not self.with_room():
+                self._lag.clear()
+                await wait(self._lag, RETRY_S)
+                self._lag.set()
 
     async def _recover(self, error: Exception) -> None:
         """A topic's viewers depend on its loops: they go on, whatever happens."""

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 import msgspec
 
 from ...base.config import MAX_SUBJECTS
-from ..frames import message
 
 
 class _Counter(msgspec.Struct):
@@ -34,7 +33,7 @@ def _sums(cells: Iterable[tuple[str, int, int]]) -> dict[str, int]:
     return sums
 
 
-class Totals:
+class Counters:
     """The subjects that were named; or the largest `MAX_SUBJECTS` and the type's grand total."""
 
     def __init__(self, subjects: frozenset[str] | None) -> None:
@@ -109,17 +108,16 @@ class Totals:
             return self._grand.total
         return sum(counter.total for counter in self._counters.values())
 
-    def snapshot(self) -> bytes:
-        """All of it: {"totals": {subject: total}, "total": n} as JSON."""
+    def totals(self) -> dict[str, int]:
+        """The total of every subject."""
         totals = {subject: counter.total for subject, counter in self._counters.items()}
         if self._subjects is not None:
             totals = {subject: totals.get(subject, 0) for subject in self._subjects}
-        return message({"totals": totals, "total": self.total})
+        return totals
 
-    def update(self) -> bytes:
-        """What changed since the last update or `settle`, in the same form."""
-        totals = {subject: self._counters[subject].total for subject in self._changed}
-        return message({"totals": totals, "total": self.total})
+    def changed_totals(self) -> dict[str, int]:
+        """Those that have changed since the last `settle`."""
+        return {subject: self._counters[subject].total for subject in self._changed}
 
     def settle(self) -> None:
         """Viewers have been told everything."""

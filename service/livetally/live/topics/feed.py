@@ -9,13 +9,16 @@ so there is no seam.
 
 import asyncio
 from collections import deque
-from typing import Any
+from typing import cast
 
 import msgspec
+from msgspec import Raw
 
 from ...base.errors import BadPosition
-from ..frames import Message
-from .base import Position, Subscription
+from ...schema.http import Position
+from ...schema.live import Events, FeedEvent, Gap
+from ..frames import NO_ID, Broadcast
+from .base import Subscription, TopicContext, TopicId
 from .log import LogTopic, covers
 
 #: A page holds this many events, and about this many bytes, at most.
@@ -26,16 +29,18 @@ RECENT_BYTES = 2 * 1024 * 1024
 #: More small pages than this cost each returning viewer more than one large page from Postgres
 #: costs all of them.
 RECENT_PAGES = 250
-#: Pages of one feed that are read from Postgres at once for those who are behind.
+#: Pages of one feed that are read from Postgres at once for those who are lagging.
 PARALLEL_READS = 4
 
 
-class FeedKey(msgspec.Struct, frozen=True):
+class FeedTopicId(TopicId, frozen=True):
     """The events of a type, or of one of its subjects."""
 
-    project: int
     type: str
     subject: str | None
+
+    def make(self, context: TopicContext) -> "FeedTopic":
+        return FeedTopic(self, context)
 
 
 class _Page(msgspec.Struct):
@@ -44,63 +49,77 @@ class _Page(msgspec.Struct):
     before: Position
     after: Position
     cut: bool  # there is more to read
-    empty: bool
-    forgotten: Position  # what it would have to begin with is not kept any more
-    message: Message
+    truncated: Position  # what it would have to begin with is not kept any more
+    size: int  # of its events as JSON
+    broadcast: Broadcast
+
+    @property
+    def empty(self) -> bool:
+        return self.size == len(_NONE)
+
+
+class _Reader(msgspec.Struct):
+    """Where a lagging viewer stands."""
+
+    #: Up to where it was sent everything; None: it starts at the head.
+    position: Position | None = None
+    #: Nothing was sent to it yet.
+    new: bool = True
 
 
 _position = msgspec.json.Decoder(Position)
 _slot_seq = msgspec.json.Decoder(tuple[int, int] | None)
 _encoder = msgspec.json.Encoder()
 
+#: No events, as JSON.
+_NONE = b"[]"
+
 
 class FeedTopic(LogTopic):
     """A type's events, on their way from the log to those who watch."""
 
-    key: FeedKey
+    id: FeedTopicId
 
-    def __init__(self, key: FeedKey, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.key = key
+    def __init__(self, id: FeedTopicId, context: TopicContext) -> None:
+        super().__init__(context, id.type, id.subject)
+        self.id = id
+        self._readers: dict[Subscription, _Reader] = {}
         self._recent: deque[_Page] = deque()
         self._recent_bytes = 0
-        self._asking: asyncio.Task[Position] | None = None
         self._reads = asyncio.Semaphore(PARALLEL_READS)
 
     async def load(self) -> None:
-        self._head = await self._ask_positions()
+        self._head = await self.query_positions()
 
     # Positions that viewers bring along
 
+    def add(self, subscription: Subscription) -> None:
+        super().add(subscription)
+        self._readers[subscription] = _Reader()
+
     async def admit(self, subscription: Subscription, since: Position | None) -> None:
         """Raises BadPosition if `since` can't have come from a feed of this project."""
-        # Mostly it is not ahead of us: a storm of returning viewers asks Postgres nothing here.
         if since is not None:
-            if not covers(self._head, since):
-                positions = await self._ask_positions()
-                if not covers(positions, since):
-                    positions = await self._ask_positions()  # that may have been older than `since`
-                if not covers(positions, since):
-                    raise BadPosition
-            subscription.position = {slot: seq for slot, seq in since.items() if seq}
+            await self._check(since)
+            position = {slot: seq for slot, seq in since.items() if seq}
+            self._readers[subscription] = _Reader(position)
         await super().admit(subscription, since)
 
-    async def _ask_positions(self) -> Position:
-        """One query for all who come back at the same moment."""
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._read_positions())
-        return await asyncio.shield(self._asking)
+    async def _check(self, since: Position) -> None:
+        # Mostly it is not ahead of us: a storm of returning viewers asks Postgres nothing here.
+        if covers(self._head, since) or covers(await self.query_positions(), since):
+            return
+        # That may have been older than `since`.
+        if not covers(await self.query_positions(), since):
+            raise BadPosition
 
-    async def _read_positions(self) -> Position:
-        try:
-            rows = await self._database.rows("slot_positions", [self.key.project])
-            return {row["slot"]: row["seq"] for row in rows}
-        finally:
-            self._asking = None
+    def remove(self, subscription: Subscription) -> None:
+        super().remove(subscription)
+        self._readers.pop(subscription, None)
 
     # Those who are at the head
 
-    async def send_news(self) -> None:
+    async def send_updates(self) -> None:
         self._reading = True
         try:
             cut = True
@@ -115,46 +134,44 @@ class FeedTopic(LogTopic):
             self._reading = False
 
     def _push(self, page: _Page) -> None:
-        def skipped(subscription: Subscription) -> None:
-            subscription.position = page.before
-
-        self.put_to_all(page.message, skipped)
+        for slow in self.put_to_all(page.broadcast):
+            self._readers[slow] = _Reader(page.before, new=False)
 
     def _remember(self, page: _Page) -> None:
         self._recent.append(page)
-        self._recent_bytes += len(page.message.rest)
+        self._recent_bytes += page.size
         while len(self._recent) > 1 and (
             self._recent_bytes > RECENT_BYTES or len(self._recent) > RECENT_PAGES
         ):
-            self._recent_bytes -= len(self._recent.popleft().message.rest)
+            self._recent_bytes -= self._recent.popleft().size
 
     # Those who are not
 
     async def catch_up(self) -> None:
         elsewhere: dict[tuple[tuple[int, int], ...], list[Subscription]] = {}
-        for subscription in self.ready_laggards():
-            if subscription.position is None:
-                subscription.position = self._head
-            if not self._send_recent(subscription, subscription.position):
-                position = tuple(sorted(subscription.position.items()))
+        for subscription in self.with_room():
+            reader = self._readers[subscription]
+            if reader.position is None:
+                reader.position = self._head
+            if not self._send_recent(subscription, reader, reader.position):
+                position = tuple(sorted(reader.position.items()))
                 elsewhere.setdefault(position, []).append(subscription)
         await asyncio.gather(
             *(self._send_logged(dict(at), waiting) for at, waiting in elsewhere.items())
         )
 
-    def _send_recent(self, subscription: Subscription, position: Position) -> bool:
+    def _send_recent(self, subscription: Subscription, reader: _Reader, position: Position) -> bool:
         """Send from memory as much as the viewer takes; False if its position is not there."""
         pages = self._pages_after(position)
         if pages is None:
             return False
         for page in pages:
-            if subscription.viewer.clogged:
+            if subscription.viewer.backpressured:
                 return True
-            self._send(subscription, page)
-        if subscription.fresh:  # it has missed nothing: tell it where it stands
-            self.put(subscription, _events(b"[]", self._head))
-            subscription.fresh = False
-        del self.behind[subscription]
+            self._send(subscription, reader, page)
+        if reader.new:  # it has missed nothing: tell it where it stands
+            self.put(subscription, _events(_NONE, self._head))
+        del self.lagging[subscription], self._readers[subscription]
         return True
 
     def _pages_after(self, position: Position) -> list[_Page] | None:
@@ -175,41 +192,42 @@ class FeedTopic(LogTopic):
         """Send a page from Postgres, never past the head, to all who stand at this position."""
         async with self._reads:
             page = await self._read_page(position, self._head)
-        waiting = [each for each in waiting if each in self.behind]  # it may have gone meanwhile
-        if page.forgotten:
-            self._send_gap(position | page.forgotten, waiting)
+        readers = {  # some may have gone meanwhile
+            each: reader for each in waiting if (reader := self._readers.get(each)) is not None
+        }
+        if page.truncated:
+            self._send_gap(position | page.truncated, readers)
             return
-        for subscription in waiting:
+        for subscription, reader in readers.items():
             if page.empty:
-                subscription.position = page.after
+                reader.position = page.after
             else:
-                self._send(subscription, page)
+                self._send(subscription, reader, page)
         if not covers(self._head, page.after):
             # They come from a process that has read further: wait for the head to be there.
-            self.has_news()
+            self.has_updates()
             await asyncio.sleep(self._interval_s)
 
-    def _send_gap(self, position: Position, waiting: list[Subscription]) -> None:
-        """Say that they have missed something, and where they go on."""
-        at = _encoder.encode(position)
-        gap = Message("gap", b'{"position":%b}' % at, at)
-        for subscription in waiting:
+    def _send_gap(self, position: Position, readers: dict[Subscription, _Reader]) -> None:
+        """Say that events are missing, and where the feed goes on."""
+        gap = Broadcast(Gap(NO_ID, position))
+        for subscription, reader in readers.items():
             self.put(subscription, gap)
-            subscription.position = position
+            reader.position = position
 
-    def _send(self, subscription: Subscription, page: _Page) -> None:
-        self.put(subscription, page.message)
-        subscription.position = page.after
-        subscription.fresh = False
+    def _send(self, subscription: Subscription, reader: _Reader, page: _Page) -> None:
+        self.put(subscription, page.broadcast)
+        reader.position = page.after
+        reader.new = False
 
     async def _read_page(self, after: Position, upto: Position | None) -> _Page:
         (row,) = await self._database.rows(
             "feed_page",
-            self.key.project,
-            self.key.type,
+            self.id.project,
+            self.id.type,
             _encoder.encode(after).decode(),
             None if upto is None else _encoder.encode(upto).decode(),
-            self.key.subject,
+            self.id.subject,
             PAGE_EVENTS,
             PAGE_BYTES,
         )
@@ -222,12 +240,19 @@ class FeedTopic(LogTopic):
                 for each, end in position.items()
             }
         position = {slot: seq for slot, seq in position.items() if seq}
-        forgotten = _position.decode(row["forgotten"] or "{}")
+        truncated = _position.decode(row["forgotten"] or "{}")
         events = row["events"].encode()
-        message = _events(events, position)
-        return _Page(after, position, last is not None, events == b"[]", forgotten, message)
+        return _Page(
+            before=after,
+            after=position,
+            cut=last is not None,
+            truncated=truncated,
+            size=len(events),
+            broadcast=_events(events, position),
+        )
 
 
-def _events(events: bytes, position: Position) -> Message:
-    at = _encoder.encode(position)
-    return Message("events", b'{"events":%b,"position":%b}' % (events, at), at)
+def _events(events: bytes, position: Position) -> Broadcast:
+    # As Postgres wrote them: to read them here would only cost, and their numbers may be any.
+    written = cast(list[FeedEvent], Raw(events))
+    return Broadcast(Events(NO_ID, written, position))

@@ -6,38 +6,41 @@ What it changed to is always read from Postgres, once for all viewers.
 """
 
 import asyncio
-from typing import Any
-
-import msgspec
 
 from ...schema.changes import Change, ItemsChanged
-from ...schema.items import Item
-from ..frames import Message, message
-from .base import Position, Subscription, Topic
+from ...schema.http import Position
+from ...schema.items import ItemRow
+from ...schema.live import LiveItem, Snapshot, Update
+from ..frames import NO_ID, Broadcast
+from .base import Subscription, Topic, TopicContext, TopicId
 
 #: A frame of a snapshot holds this many items, and about this many bytes, at most.
 PAGE_ITEMS = 500
 PAGE_BYTES = 256 * 1024
 
 
-class ItemsKey(msgspec.Struct, frozen=True):
+class ItemsTopicId(TopicId, frozen=True):
     """All items of a key, or one."""
 
-    project: int
-    key: str
-    id: str | None
+    item_key: str
+    item_id: str | None
+
+    def make(self, context: TopicContext) -> "ItemsTopic":
+        return ItemsTopic(self, context)
 
 
 class ItemsTopic(Topic):
     """Some items, as their viewers have been told of them."""
 
-    key: ItemsKey
+    id: ItemsTopicId
 
-    def __init__(self, key: ItemsKey, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.key = key
-        #: The last version that those who are not behind were told, of items that have changed.
+    def __init__(self, id: ItemsTopicId, context: TopicContext) -> None:
+        super().__init__(context)
+        self.id = id
+        #: The last version that those who are not lagging were told, of items that have changed.
         self._told: dict[str, int] = {}
+        #: Up to which item those have their snapshot who have begun it, and are lagging still.
+        self._after: dict[Subscription, str] = {}
         self._changed: set[str] = set()
         #: What was read first is put first: a viewer never sees an item go back.
         self._in_order = asyncio.Lock()
@@ -48,13 +51,13 @@ class ItemsTopic(Topic):
         """Events change no items."""
 
     def apply_items(self, change: ItemsChanged) -> None:
-        if change.key != self.key.key:
+        if change.key != self.id.item_key:
             return
         for id, version in change.versions:
-            if self.key.id in (None, id) and version > self._told.get(id, 0):
+            if self.id.item_id in (None, id) and version > self._told.get(id, 0):
                 self._changed.add(id)
         if self._changed:
-            self.has_news()
+            self.has_updates()
 
     def missed(self, positions: Position) -> bool:
         return False  # the hub asks for changed items itself
@@ -65,61 +68,75 @@ class ItemsTopic(Topic):
     async def load(self) -> None:
         pass
 
+    def remove(self, subscription: Subscription) -> None:
+        super().remove(subscription)
+        self._after.pop(subscription, None)
+
     # Those who are up to date, and those who are being brought there
 
-    async def send_news(self) -> None:
+    async def send_updates(self) -> None:
         async with self._in_order:
-            asked, self._changed = self._changed, set()
+            changed, self._changed = self._changed, set()
             try:
-                rows = await self._read("items_by_id", list(asked))
+                rows = await self._read("items_by_id", list(changed))
             except BaseException:
-                self._changed |= asked
+                self._changed |= changed
                 raise
-            items = [item for item in rows if item.version > self._told.get(item.id, 0)]
-            if not items:
-                return
-            self._told |= {item.id: item.version for item in items}
-            update = self._message("update", items)
-            for subscription in self.subscriptions:
-                if subscription in self.behind and subscription.after is None:
-                    continue  # its snapshot will have them
-                if subscription.viewer.clogged:
-                    self._metrics.frames_skipped.inc()
-                    subscription.after = None  # it begins anew
-                    self.fall_behind(subscription)
-                    continue
-                self.put(subscription, update)
+            newer = [row for row in rows if row.version > self._told.get(row.id, 0)]
+            if newer:
+                self._told |= {row.id: row.version for row in newer}
+                self._put_update(Broadcast(Update(id=NO_ID, items=self._shown(newer))))
+
+    def _put_update(self, update: Broadcast) -> None:
+        """To those who are up to date, and those in the middle of a snapshot."""
+        for subscription in self.subscriptions:
+            if subscription in self.lagging and subscription not in self._after:
+                continue  # its snapshot will have them
+            if subscription.viewer.backpressured:
+                self._after.pop(subscription, None)  # it begins anew
+                self.slow_down(subscription)
+                continue
+            self.put(subscription, update)
 
     async def catch_up(self) -> None:
         """A step for everybody: the next page of the snapshot, read once for all who want it."""
         waiting: dict[str | None, list[Subscription]] = {}
-        for subscription in self.ready_laggards():
-            waiting.setdefault(subscription.after, []).append(subscription)
+        for subscription in self.with_room():
+            waiting.setdefault(self._after.get(subscription), []).append(subscription)
         for after, subscriptions in waiting.items():
             async with self._in_order:
-                items, more = await self._read_page(after)
-                page = self._message("snapshot" if after is None else "update", items, more=more)
+                rows, more = await self._read_page(after)
+                page = self._page(rows, more, first=after is None)
                 for subscription in subscriptions:
-                    if subscription in self.behind and subscription.after == after:
+                    if subscription in self.lagging and self._after.get(subscription) == after:
                         self.put(subscription, page)
-                        if more:
-                            subscription.after = items[-1].id
-                        else:
-                            del self.behind[subscription]
+                        self._note(subscription, rows[-1].id if more else None)
 
-    def _message(self, kind: str, items: list[Item], **about: bool) -> Message:
-        values = [item.as_json(self.key.key) for item in items]
-        return Message(kind, message({"items": values, **about}))
+    def _note(self, subscription: Subscription, after: str | None) -> None:
+        """It has its snapshot up to this item, or all of it."""
+        if after is not None:
+            self._after[subscription] = after
+        else:
+            self._after.pop(subscription, None)
+            del self.lagging[subscription]
 
-    async def _read_page(self, after: str | None) -> tuple[list[Item], bool]:
-        if self.key.id is not None:
-            return await self._read("get_item", self.key.id), False
-        rows = await self._database.rows(
-            "item_page", self.key.project, self.key.key, after or "", PAGE_ITEMS, PAGE_BYTES
-        )
+    def _page(self, rows: list[ItemRow], more: bool, *, first: bool) -> Broadcast:
+        items = self._shown(rows)
+        if first:
+            return Broadcast(Snapshot(id=NO_ID, items=items, more=more))
+        return Broadcast(Update(id=NO_ID, items=items, more=more))
+
+    def _shown(self, rows: list[ItemRow]) -> list[LiveItem]:
+        return [row.as_live(self.id.item_key) for row in rows]
+
+    async def _read_page(self, after: str | None) -> tuple[list[ItemRow], bool]:
+        if self.id.item_id is not None:
+            return await self._read("get_item", self.id.item_id), False
+        at = (self.id.project, self.id.item_key, after or "")
+        rows = await self._database.rows("item_page", *at, PAGE_ITEMS, PAGE_BYTES)
         more = bool(rows) and rows[0]["more"]
-        return [Item(r["id"], r["version"], r["updated_at"], r["value"]) for r in rows], more
+        return [ItemRow(r["id"], r["version"], r["updated_at"], r["value"]) for r in rows], more
 
-    async def _read(self, query: str, ids: object) -> list[Item]:
-        rows = await self._database.rows(query, self.key.project, self.key.key, ids)
-        return [Item(**row) for row in rows]
+    async def _read(self, query: str, ids: object) -> list[ItemRow]:
+        rows = await self._database.rows(query, self.id.project, self.id.item_key, ids)
+        return [ItemRow(**row) for row in rows]

@@ -1,10 +1,10 @@
 """What the topics share that are read from the log: how far they have read."""
 
 import asyncio
-from typing import Any
 
 from ...schema.changes import Change
-from .base import Position, Topic
+from ...schema.http import Position
+from .base import Topic, TopicContext
 
 
 def covers(position: Position, other: Position) -> bool:
@@ -13,22 +13,24 @@ def covers(position: Position, other: Position) -> bool:
 
 
 class LogTopic(Topic):
-    """Some events of the log, whose key has a `type` and a `subject` (or None: all of them).
+    """The events of a type and a subject (or None: of any) in the log.
 
     Messages only wake it up; what happened is read from Postgres, on from its head.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        #: Everything up to here has been put to those who are not behind. Replaced, never mutated.
+    def __init__(self, context: TopicContext, type: str, subject: str | None) -> None:
+        super().__init__(context)
+        self._type = type
+        self._subject = subject
+        #: Everything up to here has been put to those who are not lagging. Replaced, never mutated.
         self._head: Position = {}
         self._reading = False
-        self._asking: asyncio.Task[Position] | None = None
+        self._positions: asyncio.Task[Position] | None = None
 
     def apply(self, change: Change) -> None:
-        cells = change.totals.get(self.key.type, {})
-        if self.key.subject in cells if self.key.subject is not None else cells:
-            self.has_news(change)
+        cells = change.totals.get(self._type, {})
+        if self._subject in cells if self._subject is not None else cells:
+            self.has_updates(change)
         elif not self._reading and change.first == self._head.get(change.slot, 0) + 1:
             # Nothing of ours in it: move on without reading.
             self._head = {**self._head, change.slot: change.last}
@@ -37,17 +39,17 @@ class LogTopic(Topic):
         return not covers(self._head, positions)
 
     async def resync(self) -> None:
-        self.has_news()
+        self.has_updates()
 
-    async def _ask_positions(self) -> Position:
+    async def query_positions(self) -> Position:
         """How far the log has come. One query for all who come back at the same moment."""
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._read_positions())
-        return await asyncio.shield(self._asking)
+        if self._positions is None:
+            self._positions = asyncio.create_task(self._read_positions())
+        return await asyncio.shield(self._positions)
 
     async def _read_positions(self) -> Position:
         try:
-            rows = await self._database.rows("slot_positions", [self.key.project])
+            rows = await self._database.rows("slot_positions", [self.id.project])
             return {row["slot"]: row["seq"] for row in rows}
         finally:
-            self._asking = None
+            self._positions = None

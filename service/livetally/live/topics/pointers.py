@@ -6,13 +6,15 @@ between two frames only the last position counts. Who says nothing for `SILENT_S
 
 import asyncio
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw
 
-from ..frames import Message, message
-from .base import Position
+from ...schema.http import Position
+from ...schema.live import Pointer, Snapshot, Update
+from ..frames import NO_ID, Broadcast
+from .base import TopicContext, TopicId
 from .log import LogTopic
 
 #: A pointer that hasn't moved for this long is gone.
@@ -25,19 +27,13 @@ READ_EVENTS = 5_000
 _Fraction = Annotated[float, Meta(ge=0, le=1)]
 
 
-class PointersKey(msgspec.Struct, frozen=True):
+class PointersTopicId(TopicId, frozen=True):
     """The pointers on a page."""
 
-    project: int
     page: str
 
-    @property
-    def type(self) -> str:
-        return "pointer"
-
-    @property
-    def subject(self) -> str:
-        return self.page
+    def make(self, context: TopicContext) -> "PointersTopic":
+        return PointersTopic(self, context)
 
 
 class _At(msgspec.Struct):
@@ -61,31 +57,27 @@ class _Read(msgspec.Struct):
     moved: list[_Moved]
 
 
-class _Pointer(msgspec.Struct):
-    """A pointer as it is shown; `until` is when it is gone, by the loop's clock."""
+class _Present(msgspec.Struct):
+    """A pointer that is there; `until` is when it is gone, by the loop's clock."""
 
-    at: datetime
-    x: float
-    y: float
+    shown: Pointer
     until: float
-
-    def as_json(self, session: str) -> dict[str, Any]:
-        return {"session": session, "x": self.x, "y": self.y, "at": self.at}
 
 
 _read = msgspec.json.Decoder(_Read)
+_encoder = msgspec.json.Encoder()
 _at = msgspec.json.Decoder(_At)
 
 
 class PointersTopic(LogTopic):
     """The pointers on a page, as their viewers have been told of them."""
 
-    key: PointersKey
+    id: PointersTopicId
 
-    def __init__(self, key: PointersKey, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.key = key
-        self._pointers: dict[str, _Pointer] = {}
+    def __init__(self, id: PointersTopicId, context: TopicContext) -> None:
+        super().__init__(context, "pointer", id.page)
+        self.id = id
+        self._pointers: dict[str, _Present] = {}
         self._next_gone: asyncio.TimerHandle | None = None
 
     async def load(self) -> None:
@@ -97,7 +89,7 @@ class PointersTopic(LogTopic):
         if self._next_gone is not None:
             self._next_gone.cancel()
 
-    async def send_news(self) -> None:
+    async def send_updates(self) -> None:
         self._reading = True
         try:
             read = await self._read()
@@ -107,25 +99,22 @@ class PointersTopic(LogTopic):
         moved = self._take(read)
         self._expect_silence()
         if moved or gone:
-            pointers = [self._pointers[session].as_json(session) for session in moved]
+            pointers = [self._pointers[session].shown for session in moved]
             gone = [session for session in gone if session not in moved]
-            self.put_to_all(Message("update", message({"pointers": pointers, "gone": gone})))
+            self.put_to_all(Broadcast(Update(id=NO_ID, pointers=pointers, gone=gone)))
 
     async def catch_up(self) -> None:
-        """Whoever is new or was skipped gets all of them."""
-        pointers = [pointer.as_json(session) for session, pointer in self._pointers.items()]
-        snapshot = Message("snapshot", message({"pointers": pointers}))
-        for subscription in self.ready_laggards():
-            self.put(subscription, snapshot)
-            del self.behind[subscription]
+        """Whoever is new or was too slow gets all of them."""
+        pointers = [present.shown for present in self._pointers.values()]
+        self.catch_up_with(Snapshot(id=NO_ID, pointers=pointers))
 
     async def _read(self) -> _Read:
         """What came after the head. Raises DatabaseUnavailable."""
         document = await self._database.value(
             "pointers",
-            self.key.project,
-            self.key.page,
-            message({str(slot): seq for slot, seq in self._head.items()}).decode(),
+            self.id.project,
+            self.id.page,
+            _encoder.encode(self._head).decode(),
             SILENT_S,
             READ_EVENTS,
         )
@@ -140,20 +129,21 @@ class PointersTopic(LogTopic):
             known = self._pointers.get(moved.session)
             if known is None and len(self._pointers) >= MAX_POINTERS:
                 continue
-            if known is not None and moved.at < known.at:
+            if known is not None and moved.at < known.shown.at:
                 continue  # it was held up on its way
             try:
                 at = _at.decode(moved.properties)
             except msgspec.DecodeError:
                 continue  # a write key may be public: properties are whatever somebody sent
             until = now + SILENT_S - moved.silent_s
-            self._pointers[moved.session] = _Pointer(moved.at, at.x, at.y, until)
+            shown = Pointer(moved.session, at.x, at.y, moved.at)
+            self._pointers[moved.session] = _Present(shown, until)
             taken.append(moved.session)
         return taken
 
     def _forget_silent(self) -> list[str]:
         now = asyncio.get_running_loop().time()
-        gone = [session for session, pointer in self._pointers.items() if pointer.until <= now]
+        gone = [session for session, each in self._pointers.items() if each.until <= now]
         for session in gone:
             del self._pointers[session]
         return gone
@@ -163,5 +153,5 @@ class PointersTopic(LogTopic):
             self._next_gone.cancel()
             self._next_gone = None
         if self._pointers and not self._stopped:
-            soonest = min(pointer.until for pointer in self._pointers.values())
-            self._next_gone = asyncio.get_running_loop().call_at(soonest, self.has_news)
+            soonest = min(present.until for present in self._pointers.values())
+            self._next_gone = asyncio.get_running_loop().call_at(soonest, self.has_updates)

@@ -13,7 +13,7 @@ from livetally.compat.colors.encoders import Cells, Lists
 from livetally.compat.colors.http import Colors
 from livetally.db.database import Database
 from livetally.dev.servers import LocalPostgres
-from livetally.live.frames import message
+from livetally.schema.live import Snapshot, Update
 from livetally.web import keys
 from livetally.web.keys import Role
 from service.tests.support.clients.compat import (
@@ -334,21 +334,20 @@ def test_a_cell_that_an_admin_knows_is_not_told_again() -> None:
     """A snapshot, which follows when its connection read too slowly, brings only what is new."""
     cells = Cells()
 
-    def told(kind: str, **totals: int) -> list[bytes]:
-        payload = {"type": kind, "id": "demo click", "totals": totals}
-        return re.findall(rb'"color":"(\w+)","count":"(\d+)"', cells.frame(message(payload)))
+    def told(kind: type[Snapshot | Update], **totals: int) -> list[bytes]:
+        frame = cells(kind(id="demo click", totals=totals))
+        return re.findall(rb'"color":"(\w+)","count":"(\d+)"', frame)
 
-    assert told("snapshot", red=1, blue=2) == [(b"blue", b"2"), (b"red", b"1")]
-    assert told("update", red=2) == [(b"red", b"2")]
-    assert told("snapshot", red=2, blue=3, green=1) == [(b"blue", b"3"), (b"green", b"1")]
+    assert told(Snapshot, red=1, blue=2) == [(b"blue", b"2"), (b"red", b"1")]
+    assert told(Update, red=2) == [(b"red", b"2")]
+    assert told(Snapshot, red=2, blue=3, green=1) == [(b"blue", b"3"), (b"green", b"1")]
 
 
 def test_a_snapshot_replaces_the_whole_list() -> None:
     """A colour that is no longer among the 1,000 largest leaves the list."""
     lists = Lists()
     for totals in ({"red": 1, "blue": 2}, {"red": 1}):
-        payload = message({"type": "snapshot", "id": "click", "totals": totals})
-        told = re.findall(rb'"color":"(\w+)"', lists.frame(payload))
+        told = re.findall(rb'"color":"(\w+)"', lists(Snapshot(id="click", totals=totals)))
         assert told == [color.encode() for color in ("red", "blue") if color in totals]
 
 

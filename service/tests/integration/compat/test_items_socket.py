@@ -15,9 +15,11 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from livetally.client import Client
-from livetally.compat.items import wire
+from livetally.compat.items import encode
+from livetally.schema.live import LiveItem, Update
 from livetally.web.keys import Role
 from service.tests.support.aws import Account, working
 from service.tests.support.browser.chromium import find_chromium, launched
@@ -413,8 +415,8 @@ def _untyped(typed: dict[str, Any]) -> Any:
 @given(st.dictionaries(st.text(), _json))
 def test_every_value_comes_back_from_its_types(value: dict[str, Any]) -> None:
     """Any object, read as DynamoDB's clients read it, is the one that was stored."""
-    item = {"key": "van", "id": "1", "version": 1, "value": {**value, "van": "1"}}
-    frame = wire(json.dumps({"type": "update", "items": [item]}).encode())
+    stored = Raw(json.dumps({**value, "van": "1"}).encode())
+    frame = encode(Update(id=1, items=[LiveItem(key="van", id="1", version=1, value=stored)]))
     size = frame[1]
     payload = frame[2 if size < 126 else 4 if size == 126 else 10 :]
     got = {name: _untyped(each) for name, each in json.loads(payload).items()}
