@@ -159,9 +159,8 @@ class KeyAdmin:
         await self._auth.admit(request, Role.ADMIN)
         query = query_of(request, ProjectsQuery)
         rows = await self._database.rows("list_projects", query.after, query.limit + 1)
-        found = rows[: query.limit]
-        more = len(rows) > query.limit
-        return json_response({"projects": found, "next": found[-1]["name"] if more else None})
+        found = msgspec.convert(rows[: query.limit], list[Project])
+        return json_response(Projects(found, found[-1].name if len(rows) > len(found) else None))
 
     @operation(
         "Make a project",
@@ -191,9 +190,8 @@ class KeyAdmin:
         rows = await self._database.rows(
             "key_page", query.project, query.before or 2**31 - 1, query.limit + 1
         )
-        found = rows[: query.limit]
-        more = len(rows) > query.limit
-        return json_response({"keys": found, "next": found[-1]["id"] if more else None})
+        found = msgspec.convert(rows[: query.limit], list[ListedKey])
+        return json_response(ListedKeys(found, found[-1].id if len(rows) > len(found) else None))
 
     @operation(
         "Make a key",

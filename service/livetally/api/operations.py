@@ -35,9 +35,7 @@ class Operations:
     )
     async def healthz(self, request: web.Request) -> web.Response:
         stuck = self._health.alive()
-        return json_response(
-            {"status": "stuck" if stuck else "alive", "reasons": stuck}, 503 if stuck else 200
-        )
+        return json_response(State("stuck" if stuck else "alive", stuck), 503 if stuck else 200)
 
     @operation(
         "May traffic be sent here?",

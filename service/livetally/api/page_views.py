@@ -15,13 +15,13 @@ from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
 from ..base.config import MAX_SUBJECTS
 from ..base.errors import BadRequest, Unprocessable
 from ..db.database import Database
 from ..ingest.events import Moment, Subject
-from ..schema.http import Pages as Views
+from ..schema.http import Article, Page, Pages, Referrer
 from ..web.auth import Auth
 from ..web.keys import Role
 from ..web.middleware import json_response
@@ -47,6 +47,16 @@ class PagesQuery(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "f
     api_key: str | None = None
 
 
+class _Viewed(msgspec.Struct):
+    """A page or an article, and beside it the sums of all of them."""
+
+    subject: str
+    total: int
+    unique: int
+    all_total: int
+    all_unique: int
+
+
 class PageViews:
     """What can be asked about page views."""
 
@@ -59,7 +69,7 @@ class PageViews:
         tag="Counts",
         key="read",
         query=PagesQuery,
-        responses={200: Views},
+        responses={200: Pages},
         errors=(BadRequest, Unprocessable),
     )
     async def get_pages(self, request: web.Request) -> web.Response:
@@ -72,57 +82,39 @@ class PageViews:
         if query.page is not None and query.article is not None:
             raise BadRequest("Ask for a `page` or for an `article`.")
         period = _period(query)
-        answer: dict[str, Any] = {}
-        if period is not None:
-            answer = {"from": period[0], "to": period[1]}
+        pages = articles = None
         if query.article is None:
-            answer |= await self._views(
-                key.project, (PAGE_VIEW, UNIQUE_PAGE_VIEW), "page", query.page, query.top, period
+            pages = await self._views(
+                key.project, (PAGE_VIEW, UNIQUE_PAGE_VIEW), query.page, query.top, period
             )
         if query.page is None:
             articles = await self._views(
-                key.project,
-                (ARTICLE_VIEW, UNIQUE_ARTICLE_VIEW),
-                "article",
-                query.article,
-                query.top,
-                period,
+                key.project, (ARTICLE_VIEW, UNIQUE_ARTICLE_VIEW), query.article, query.top, period
             )
-            answer |= articles if query.article else {"articles": articles["articles"]}
         of = query.page if query.article is None else f"post:{query.article}"
-        answer["referrers"] = await self._referrers(key.project, of, query.top, period)
+        referrers = await self._referrers(key.project, of, query.top, period)
         if period is not None:
             await buckets.check_edges(self._database, *period)
-        return json_response(answer)
+        return json_response(_answer(period, pages, articles, referrers))
 
     async def _views(
         self,
         project: int,
         types: tuple[str, str],
-        what: str,
         one: str | None,
         top: int,
         period: "_Period | None",
-    ) -> dict[str, Any]:
-        rows = await self._rows(project, types, one, None, top, period)
-        return {
-            "total": rows[0]["all_total"] if rows else 0,
-            "unique": rows[0]["all_unique"] if rows else 0,
-            f"{what}s": [
-                {what: row["subject"], "total": row["total"], "unique": row["unique"]}
-                for row in rows
-            ],
-        }
+    ) -> list[_Viewed]:
+        return msgspec.convert(
+            await self._rows(project, types, one, None, top, period), list[_Viewed]
+        )
 
     async def _referrers(
         self, project: int, page: str | None, top: int, period: "_Period | None"
-    ) -> list[dict[str, Any]]:
+    ) -> list[Referrer]:
         rows = await self._rows(project, (REFERRAL, ""), None, page, top, period)
-        found = []
-        for row in rows:
-            host, _, of = row["subject"].partition(" ")
-            found.append({"host": host, "page": of, "total": row["total"]})
-        return found
+        named = [(row["subject"].partition(" "), row["total"]) for row in rows]
+        return [Referrer(host, of, total) for (host, _, of), total in named]
 
     async def _rows(
         self,
@@ -133,13 +125,37 @@ class PageViews:
         top: int,
         period: "_Period | None",
     ) -> list[dict[str, Any]]:
-        asked = (project, *types, top, subject, page)
+        wanted = (project, *types, top, subject, page)
         if period is None:
-            return await self._database.rows("page_views", *asked)
-        return await self._database.rows("page_views_between", *asked, *period)
+            return await self._database.rows("page_views", *wanted)
+        return await self._database.rows("page_views_between", *wanted, *period)
 
 
 _Period = tuple[datetime | None, datetime]
+
+
+def _answer(
+    period: _Period | None,
+    pages: list[_Viewed] | None,
+    articles: list[_Viewed] | None,
+    referrers: list[Referrer],
+) -> Pages:
+    """The sums are of the pages, or of the one article that was asked for."""
+    summed = (articles or []) if pages is None else pages
+    start, end = period or (UNSET, UNSET)
+    return Pages(
+        from_=start,
+        to=end,
+        total=summed[0].all_total if summed else 0,
+        unique=summed[0].all_unique if summed else 0,
+        pages=UNSET
+        if pages is None
+        else [Page(each.subject, each.total, each.unique) for each in pages],
+        articles=UNSET
+        if articles is None
+        else [Article(each.subject, each.total, each.unique) for each in articles],
+        referrers=referrers,
+    )
 
 
 def _period(query: PagesQuery) -> _Period | None:

@@ -147,7 +147,7 @@ class PointerHistory:
             "heatmap", project, query.page, start, to, query.columns, query.rows, MAX_EVENTS
         )
         grid = {"columns": query.columns, "rows": query.rows}
-        return _answer(query, start, to, found, **grid)
+        return _answer(Heatmap, query, start, to, found, **grid)
 
     @operation(
         "Who pointed at a page",
@@ -162,7 +162,7 @@ class PointerHistory:
         found: bytes = await self._database.value(
             "pointer_sessions", project, query.page, start, to, query.limit, MAX_EVENTS
         )
-        return _answer(query, start, to, found)
+        return _answer(PointerSessions, query, start, to, found)
 
     @operation(
         "One session's way over a page",
@@ -178,7 +178,7 @@ class PointerHistory:
             "pointer_replay",
             *(project, query.page, start, to, query.session, MAX_MOVES, MAX_EVENTS),
         )
-        return _answer(query, start, to, found, session=query.session)
+        return _answer(Replayed, query, start, to, found, session=query.session)
 
     async def _asked(
         self, request: web.Request, shape: type[_Query]
@@ -205,8 +205,13 @@ def _time(query: Time) -> tuple[datetime, datetime]:
 
 
 def _answer(
-    query: Time, start: datetime, to: datetime, found: bytes, **more: object
+    shape: type[Heatmap | PointerSessions | Replayed],
+    query: Time,
+    start: datetime,
+    to: datetime,
+    found: bytes,
+    **more: object,
 ) -> web.Response:
-    return json_response(
-        {"page": query.page, "from": start, "to": to, **more, **msgspec.json.decode(found)}
-    )
+    """The document that a query returned, and what was asked for beside it."""
+    given = {"page": query.page, "from": start, "to": to, **more}
+    return json_response(msgspec.convert(given | msgspec.json.decode(found), shape))

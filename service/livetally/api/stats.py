@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from ..base.config import MAX_SUBJECTS
 from ..base.errors import BadRequest, Unprocessable
 from ..db.database import Database
-from ..ingest.events import Moment, Name, Subject
-from ..schema.http import Series, SubjectTotal, Totals, Types
+from ..ingest.events import Moment, Name
+from ..ingest.events import Subject as SubjectName
+from ..schema.http import Bucket, Series, Subject, SubjectTotal, Totals, Type, Types
 from ..web.auth import Auth
 from ..web.keys import Role
 from ..web.middleware import json_response
@@ -41,7 +42,7 @@ class StatsQuery(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "f
     """The parameters of a stats request."""
 
     type: Name
-    subject: Subject | None = None
+    subject: SubjectName | None = None
     top: Annotated[int, Meta(ge=1, le=MAX_SUBJECTS)] | None = None
     #: Page by page: the `next` of the page before; empty: the first page.
     after: Annotated[str, Meta(max_length=1024)] | None = None
@@ -106,7 +107,7 @@ class Stats:
             return json_response(await self._series(key.project, query))
         if query.subject is not None:
             total = await self._database.value("total", key.project, query.type, query.subject)
-            return json_response({"type": query.type, "subject": query.subject, "total": total})
+            return json_response(SubjectTotal(query.type, query.subject, total))
         return json_response(await self._totals(key.project, query))
 
     @operation(
@@ -122,21 +123,22 @@ class Stats:
         key = await self._auth.admit(request, Role.READ)
         query = query_of(request, TypesQuery)
         found = await self._database.rows("types", key.project, query.after or "", query.limit + 1)
-        types = found[: query.limit]
-        after = types[-1]["type"] if len(found) > len(types) else None
-        return json_response({"types": types, "next": after})
+        types = msgspec.convert(found[: query.limit], list[Type])
+        return json_response(Types(types, types[-1].type if len(found) > len(types) else None))
 
-    async def _totals(self, project: int, query: StatsQuery) -> dict[str, Any]:
+    async def _totals(self, project: int, query: StatsQuery) -> Totals:
         total = await self._database.value("total", project, query.type, "")
-        asked = (project, query.type)
+        of = (project, query.type)
+        after: str | UnsetType | None = UNSET
         if query.after is None:
-            subjects = await self._database.rows("top_subjects", *asked, query.largest)
-            return {"type": query.type, "total": total, "subjects": subjects}
-        found = await self._database.rows("subjects_after", *asked, query.after, query.largest + 1)
-        subjects, after = _page(found, query.largest)
-        return {"type": query.type, "total": total, "subjects": subjects, "next": after}
+            rows = await self._database.rows("top_subjects", *of, query.largest)
+        else:
+            found = await self._database.rows("subjects_after", *of, query.after, query.largest + 1)
+            rows, after = _page(found, query.largest)
+        subjects = msgspec.convert(rows, list[Subject])
+        return Totals(type=query.type, total=total, subjects=subjects, next=after)
 
-    async def _period(self, project: int, query: StatsQuery) -> dict[str, Any]:
+    async def _period(self, project: int, query: StatsQuery) -> Totals:
         """The largest subjects of whole minutes; to compare, also their counts just before."""
         if query.from_ is None or query.subject is not None:
             raise Unprocessable("A period has a `from`, and is of all subjects.")
@@ -146,24 +148,23 @@ class Stats:
             raise Unprocessable("`from` must be before `to`.")
         since = _before(start, to - start) if query.compare else start
         # What comes in the very moment when the last minute ends is of this period, too.
-        asked = (project, query.type, start, to if query.to else _NEVER, since)
-        sums = (await self._database.rows("sum_between", *asked))[0]
-        page: dict[str, Any] = {}
+        of = (project, query.type, start, to if query.to else _NEVER, since)
+        (sums,) = await self._database.rows("sum_between", *of)
+        after: str | UnsetType | None = UNSET
         if query.after is None:
-            subjects = await self._database.rows("top_between", *asked, query.largest)
+            rows = await self._database.rows("top_between", *of, query.largest)
         else:
-            found = await self._database.rows(
-                "between_after", *asked, query.after, query.largest + 1
-            )
-            subjects, page["next"] = _page(found, query.largest)
-            subjects = [each for each in subjects if each["total"] > 0]
+            found = await self._database.rows("between_after", *of, query.after, query.largest + 1)
+            page, after = _page(found, query.largest)
+            rows = [each for each in page if each["total"] > 0]
         await buckets.check_edges(self._database, since, start, to)
         if not query.compare:
-            for counts in (sums, *subjects):
+            for counts in (sums, *rows):
                 del counts["before"]
-        return {"type": query.type, "from": start, "to": to, **sums, "subjects": subjects, **page}
+        subjects = msgspec.convert(rows, list[Subject])
+        return Totals(type=query.type, from_=start, to=to, **sums, subjects=subjects, next=after)
 
-    async def _series(self, project: int, query: StatsQuery) -> dict[str, Any]:
+    async def _series(self, project: int, query: StatsQuery) -> Series:
         """Whole buckets: `from` is rounded down and `to` up, so that no count is a part of one."""
         bucket = query.bucket or "minute"
         step = _BUCKETS[bucket]
@@ -179,10 +180,14 @@ class Stats:
             "series", project, query.type, query.subject or "", start, to, bucket
         )
         await buckets.check_buckets(self._database, bucket, start)
-        answer: dict[str, Any] = {"type": query.type}
-        if query.subject is not None:
-            answer["subject"] = query.subject
-        return answer | {"bucket": bucket, "from": start, "to": to, "series": series}
+        return Series(
+            type=query.type,
+            subject=UNSET if query.subject is None else query.subject,
+            bucket=bucket,
+            from_=start,
+            to=to,
+            series=msgspec.convert(series, list[Bucket]),
+        )
 
 
 def _page(found: list[dict[str, Any]], size: int) -> tuple[list[dict[str, Any]], str | None]:

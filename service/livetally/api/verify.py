@@ -9,7 +9,7 @@ from aiohttp import web
 from ..base.errors import NotFoundError
 from ..db.database import Database
 from ..live.hub import Hub
-from ..schema.http import Verified
+from ..schema.http import Difference, Verified
 from ..web.auth import Auth
 from ..web.keys import Role
 from ..web.middleware import json_response
@@ -25,6 +25,17 @@ class VerifyQuery(msgspec.Struct):
     """The parameters of a request; without a project it is the key's own."""
 
     project: str | None = None
+
+
+class _Found(msgspec.Struct):
+    """What the query `verify` returns."""
+
+    events: int
+    total: int
+    differences: list[Difference]
+
+
+_found = msgspec.json.Decoder(_Found)
 
 
 class Verify:
@@ -57,13 +68,9 @@ class Verify:
         document = await self._database.value(
             "verify", project, MAX_DIFFERENCES, timeout_s=TIMEOUT_S
         )
-        found = msgspec.json.decode(document)
+        found = _found.decode(document)
         shown = await self._hub.differences(project)
+        exact = not found.differences and not shown
         return json_response(
-            {
-                "project": name,
-                "exact": not found["differences"] and not shown,
-                **found,
-                "hub": shown,
-            }
+            Verified(name, exact, found.events, found.total, found.differences, shown)
         )

@@ -75,12 +75,12 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}
     """A type's grand total, and its largest subjects; of a period if one is asked for."""
 
     type: str
-    total: Count
-    subjects: list[Subject]
-    before: Count | UnsetType = UNSET
-    ever: Count | UnsetType = UNSET
     from_: datetime | UnsetType = UNSET
     to: datetime | UnsetType = UNSET
+    total: Count
+    before: Count | UnsetType = UNSET
+    ever: Count | UnsetType = UNSET
+    subjects: list[Subject]
     #: Of a page, if one is asked for with `after`: the next page's; null: there is none.
     next: str | UnsetType | None = UNSET
 
@@ -152,13 +152,13 @@ class Referrer(msgspec.Struct, frozen=True):
 class Pages(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     """Views of pages and articles, and where their readers came from."""
 
+    from_: datetime | UnsetType | None = UNSET
+    to: datetime | UnsetType = UNSET
     total: Count
     unique: Count
     pages: list[Page] | UnsetType = UNSET
     articles: list[Article] | UnsetType = UNSET
     referrers: list[Referrer]
-    from_: datetime | UnsetType | None = UNSET
-    to: datetime | UnsetType = UNSET
 
 
 class Item(msgspec.Struct, frozen=True):
