@@ -9,12 +9,16 @@ import aiohttp
 from aiohttp import web
 
 from livetally.base.config import Config
+from livetally.schema.compat import FailureDetail
+from livetally.schema.http import Failure
+from livetally.schema.live import Message
 from livetally.server.app import create_app
 from livetally.server.process import listen, make_runner
 from livetally.site.examples import Login
 from livetally.web.keys import Role
-from livetally.web.operation_docs import operation_of
+from livetally.web.operation_docs import Operation, operation_of
 from service.tests.support.clients.websocket import end_of
+from service.tests.support.declared import is_declared
 
 
 class Live:
@@ -30,6 +34,7 @@ class Live:
         """The next message; fails the test if the connection ends instead."""
         message = await self.socket.receive(timeout=10)
         assert message.type is aiohttp.WSMsgType.TEXT, message
+        assert is_declared(message.data.encode(), [Message]), message.data
         return message.json()
 
     async def subscribe(self, id: int | str, topic: object) -> dict[str, Any]:
@@ -123,21 +128,34 @@ async def serving(
     assert not undescribed, "a route answers what its documentation doesn't say"
 
 
+#: How an error is told; the compatibility APIs say more beside it.
+FAILURES = (Failure, FailureDetail)
 #: What any route may answer: the client has it, no valid HTTP, too much, another method, a client
 #: gone, a bug.
 _ANY = {304, 400, 405, 408, 429, 499, 500}
 
 
+def _types(about: Operation, status: int) -> list[Any]:
+    """What a route may answer with a status: what it declares, or an error."""
+    declared = about.responses.get(status)
+    return [*(declared if isinstance(declared, tuple) else [declared]), *FAILURES]
+
+
 def _note_undescribed(app: web.Application) -> set[str]:
-    """Routes with the statuses they answered and that /openapi.json doesn't have."""
+    """Routes with the answers that they gave and that /openapi.json doesn't have."""
     found: set[str] = set()
 
     async def note(request: web.Request, response: web.StreamResponse) -> None:
         about = operation_of(request.match_info.handler)
         if about is None or request.method in ("HEAD", "OPTIONS"):
             return
+        answer = f"{request.method} {request.path}: {response.status}"
         if response.status not in about.statuses | _ANY:
-            found.add(f"{request.method} {request.path}: {response.status}")
+            found.add(answer)
+        elif isinstance(response, web.Response) and response.content_type == "application/json":
+            body = response.body if isinstance(response.body, bytes) else b""
+            if not is_declared(body, _types(about, response.status)):
+                found.add(f"{answer} {body.decode()}")
 
     app.on_response_prepare.append(note)
     return found

@@ -2,19 +2,30 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import psycopg
 
+from livetally.schema import compat
 from livetally.web.keys import Role
+from service.tests.support.declared import is_declared
 from service.tests.support.postgres import make_key, query
 from service.tests.support.server import Service
 
 ORIGIN = "https://colours.example"
 #: What is no action, no colour, and no command.
 NO_NAMES: list[Any] = [None, 1, -1.5, True, [], {}, [["a"]], {"a": 1}, "", "x" * 2000, "a\0b"]
+
+
+#: All that is pushed on their websockets as JSON.
+PUSHED = (
+    *(compat.ColorPush, compat.ColorCell, compat.ColorRejection, list[compat.ColorCount]),
+    *(compat.CableWelcome, compat.CablePing, compat.CableAnswer, compat.CableMessage),
+    *(compat.CableDisconnect, compat.ArticleViews, dict[str, compat.Attribute]),
+)
 
 
 class Socket:
@@ -33,9 +44,9 @@ class Socket:
         return message.data
 
     async def receive(self) -> Any:
-        message = await self.socket.receive(timeout=10)
-        assert message.type is aiohttp.WSMsgType.TEXT, message
-        return message.json()
+        text = await self.text()
+        assert is_declared(text.encode(), PUSHED), text
+        return json.loads(text)
 
     async def until(self, expected: Any) -> None:
         """Read on until this comes."""
