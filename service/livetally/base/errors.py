@@ -21,9 +21,6 @@ class LivetallyError(Exception):
     def message(self) -> str:
         return str(self)
 
-    def as_json(self) -> dict[str, dict[str, str]]:
-        return {"error": {"code": self.code, "message": self.message}}
-
 
 class BadRequest(LivetallyError):
     """The request can't be understood."""

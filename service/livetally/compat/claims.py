@@ -22,10 +22,10 @@ from ..base.errors import BadRequest, LivetallyError
 from ..ingest.batcher import Batcher
 from ..ingest.events import Name, check, split
 from ..ingest.http import answer, is_ndjson, read_body
-from ..schema.compat import ColorAction, ColorStats, ColorStored, RailsAction
+from ..schema.compat import ColorAction, ColorStats, ColorStored, CompatFailure, RailsAction
 from ..web.auth import Auth, Key
 from ..web.keys import Role
-from ..web.middleware import Handler, error_response
+from ..web.middleware import Handler, error_response, reason
 from ..web.operation_docs import Operation, Text, operation_of
 from .actions import FORM, Shape, as_native, fields_of, form_fields, is_json, may_be_older, shape_of
 from .collector.routes import hello_or
@@ -133,7 +133,7 @@ class Claims:
                 if "type" in request.query:
                     raise
                 missing = "Bad Request: Missing `action` query parameter"
-                return error_response(error, message=missing)
+                return error_response(error, CompatFailure(error=reason(error), message=missing))
 
         get_stats.__doc__ = f"{native.__doc__}\n\nWith `action` the answer is color tracking's."
         about = _also(native, responses={200: (ColorStats,)}, query=EitherStatsQuery)

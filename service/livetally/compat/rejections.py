@@ -4,10 +4,13 @@ and, beside it, the fields of the older system."""
 import functools
 
 from aiohttp import hdrs, web
+from msgspec import UNSET
 
 from ..base.errors import LivetallyError, MissingKey
 from ..ingest.batcher import Result
-from ..web.middleware import Handler, error_response, json_response
+from ..schema.compat import ActionRejected, CompatFailure
+from ..schema.http import Reason
+from ..web.middleware import Handler, error_response, json_response, reason
 from .actions import Shape, in_their_words
 
 _CHALLENGE = 'Token realm="Application"'
@@ -44,19 +47,26 @@ def error_in(shape: Shape, error: LivetallyError) -> web.Response:
                 missing = isinstance(error, MissingKey)
                 message = "Missing `Authorization` header" if missing else message
                 message = f"Unauthorized: {message}"
-            return error_response(error, message=message)
+            return error_response(error, CompatFailure(error=reason(error), message=message))
         case Shape.RAILS:
             message = "Bad credentials" if error.status == 401 else error.message
-            response = error_response(error, status="error", message=message)
+            told = CompatFailure(error=reason(error), status="error", message=message)
+            response = error_response(error, told)
             if error.status == 401:
                 response.headers[hdrs.WWW_AUTHENTICATE] = _CHALLENGE
             return response
 
 
-def rejected(result: Result, shape: Shape, **more: str) -> web.Response:
+def rejected(result: Result, shape: Shape) -> web.Response:
     """The one event of a request is no good."""
     (rejection,) = result.rejected
     rejection.message = in_their_words(rejection.message, shape)
-    error = {"code": rejection.code, "message": rejection.message}
-    answer = {"error": error, "message": rejection.message, **more, **result.as_json()}
+    answer = ActionRejected(
+        error=Reason(rejection.code, rejection.message),
+        message=rejection.message,
+        status="error" if shape is Shape.RAILS else UNSET,
+        accepted=0,
+        duplicates=0,
+        rejected=result.rejections(),
+    )
     return json_response(answer, 422)

@@ -11,9 +11,10 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from ..base.errors import (
     DatabaseUnavailable,
@@ -24,7 +25,7 @@ from ..base.errors import (
 )
 from ..ops.health import Heartbeat, wait
 from ..ops.metrics import Metrics
-from ..schema.http import Reason, Rejected
+from ..schema.http import Ack, Fate, Reason, Rejected
 from ..web.auth import Key
 from ..web.rate_limits import Limits
 from .events import Event, Parsed, Rejection
@@ -54,12 +55,13 @@ class Result(msgspec.Struct):
     duplicates: list[int]
     rejected: list[Rejection]
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "accepted": self.accepted,
-            "duplicates": len(self.duplicates),
-            "rejected": [rejection.as_json() for rejection in self.rejected],
-        }
+    def as_ack(self, fates: list[Fate] | UnsetType = UNSET) -> Ack:
+        return Ack(
+            accepted=self.accepted,
+            duplicates=len(self.duplicates),
+            rejected=self.rejections(),
+            results=fates,
+        )
 
     def rejections(self) -> list[Rejected]:
         """The refused ones as they are told."""

@@ -63,9 +63,6 @@ class Rejection(msgspec.Struct):
     code: str
     message: str
 
-    def as_json(self) -> dict[str, Any]:
-        return {"index": self.index, "error": {"code": self.code, "message": self.message}}
-
 
 class Parsed(msgspec.Struct):
     """A request's events: the good ones, the index of each in the request, and the refused ones."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET
 
 from ..base.config import MAX_BODY_BYTES
 from ..base.errors import (
@@ -23,13 +24,13 @@ from ..base.errors import (
     UnsupportedMediaType,
 )
 from ..base.lines import BOM
-from ..schema.http import Ack, Failure, NoneValid
+from ..schema.http import Ack, Failure, Fate, NoneValid, Reason
 from ..web.auth import Auth
 from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import Text, operation
 from .batcher import Batcher, Result
-from .events import Sent, parse
+from .events import Rejection, Sent, parse
 
 #: A megabyte takes this long at 100 kB/s; who sends slower holds a connection for nothing.
 BODY_TIMEOUT_S = 10
@@ -146,26 +147,33 @@ def _is_one_of(request: web.Request, types: Set[str]) -> bool:
 
 def answer(result: Result, request: web.Request) -> web.Response:
     """What became of the events; `?results=each` asks for every one's fate."""
-    body = result.as_json()
     # The query is parsed only where it is asked for: most requests have none.
-    if "results" in request.query_string and request.query.get("results") == "each":
-        body["results"] = _each(result)
-    none_valid = result.accepted + len(result.duplicates) == 0
-    if none_valid:
-        first = result.rejected[0]
-        body["error"] = {
-            "code": first.code if len(result.rejected) == 1 else "no_valid_event",
-            "message": first.message
-            if len(result.rejected) == 1
-            else f"None of the {len(result.rejected)} events is valid; the first: {first.message}",
-        }
-    return json_response(body, status=422 if none_valid else 200)
+    each = "results" in request.query_string and request.query.get("results") == "each"
+    fates = _fates(result) if each else UNSET
+    if result.accepted or result.duplicates:
+        return json_response(result.as_ack(fates))
+    nothing = NoneValid(
+        accepted=0,
+        duplicates=0,
+        rejected=result.rejections(),
+        results=fates,
+        error=_why_none(result.rejected),
+    )
+    return json_response(nothing, 422)
 
 
-def _each(result: Result) -> list[str]:
+def _why_none(rejected: list[Rejection]) -> Reason:
+    first = rejected[0]
+    if len(rejected) == 1:
+        return Reason(first.code, first.message)
+    message = f"None of the {len(rejected)} events is valid; the first: {first.message}"
+    return Reason("no_valid_event", message)
+
+
+def _fates(result: Result) -> list[Fate]:
     """The fate of every event, in the order of the request."""
     size = result.accepted + len(result.duplicates) + len(result.rejected)
-    fates = ["accepted"] * size
+    fates: list[Fate] = ["accepted"] * size
     for index in result.duplicates:
         fates[index] = "duplicate"
     for rejection in result.rejected:

@@ -82,7 +82,7 @@ class QueueAdmin:
     )
     async def first(self, request: web.Request) -> web.Response:
         await self._auth.admit(request, Role.ADMIN)
-        return json_response({"dead_letters": await self._dead_letters.first(_limit(request))})
+        return json_response(FoundDeadLetters(await self._dead_letters.first(_limit(request))))
 
     @operation(
         "One dead letter, with its body",
@@ -122,7 +122,7 @@ class QueueAdmin:
     )
     async def refusals(self, request: web.Request) -> web.Response:
         await self._auth.admit(request, Role.ADMIN)
-        return json_response({"refusals": await self._refusals.lately(_limit(request))})
+        return json_response(FoundRefusals(await self._refusals.lately(_limit(request))))
 
 
 def _limit(request: web.Request) -> int:

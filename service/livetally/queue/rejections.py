@@ -71,9 +71,10 @@ class Refusals:
             found[row["message"]].append(row)
         return found
 
-    async def lately(self, limit: int) -> list[dict[str, Any]]:
+    async def lately(self, limit: int) -> list[Refusal]:
         """The latest reasons of all, the bad lines of objects that were taken among them."""
-        return list(await self._database.rows("queue_refusals_lately", limit))
+        rows = await self._database.rows("queue_refusals_lately", limit)
+        return msgspec.convert(rows, list[Refusal])
 
 
 def _row(

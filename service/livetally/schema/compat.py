@@ -131,6 +131,25 @@ class Problems(msgspec.Struct):
     detail: list[Problem]
 
 
+class CompatFailure(msgspec.Struct, kw_only=True):
+    """Why a request was refused, where clients of color tracking look for it."""
+
+    error: Reason
+    status: Literal["error"] | UnsetType = UNSET
+    message: str
+
+
+class ActionRejected(msgspec.Struct, kw_only=True):
+    """Why an action was refused, the only one of a request."""
+
+    error: Reason
+    message: str
+    status: Literal["error"] | UnsetType = UNSET
+    accepted: Count
+    duplicates: Count
+    rejected: list[Rejected]
+
+
 class FailureDetail(msgspec.Struct):
     """A refusal with what format 5's clients look for beside it."""
 

@@ -40,6 +40,10 @@ class Rejected(msgspec.Struct, frozen=True):
     error: Reason
 
 
+#: What became of an event.
+Fate = Literal["accepted", "duplicate", "rejected"]
+
+
 class Ack(msgspec.Struct, frozen=True, kw_only=True):
     """What became of events. All of it is on disk."""
 
@@ -47,17 +51,17 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: Count
     rejected: list[Rejected]
     #: The fate of every event in order, if the request has `?results=each`.
-    results: list[Literal["accepted", "duplicate", "rejected"]] | UnsetType = UNSET
+    results: list[Fate] | UnsetType = UNSET
 
 
 class NoneValid(msgspec.Struct, frozen=True, kw_only=True):
     """The answer when none of a request's events is valid."""
 
-    error: Reason
     accepted: Count
     duplicates: Count
     rejected: list[Rejected]
-    results: list[Literal["accepted", "duplicate", "rejected"]] | UnsetType = UNSET
+    results: list[Fate] | UnsetType = UNSET
+    error: Reason
 
 
 class Subject(msgspec.Struct, frozen=True):

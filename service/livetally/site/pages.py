@@ -120,10 +120,4 @@ class BuiltPages:
                     project = (await self._auth.find(text)).project_name
                 except LivetallyError:
                     continue
-        return json_response(
-            {
-                "project": project,
-                "write_key": self._write_key or None,
-                "read_key": self._read_key or None,
-            }
-        )
+        return json_response(PageKeys(project, self._write_key or None, self._read_key or None))

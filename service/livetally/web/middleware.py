@@ -22,6 +22,7 @@ from ..base.errors import (
 )
 from ..ops.logs import request_id
 from ..ops.metrics import Metrics
+from ..schema.http import Failure, Reason
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +54,17 @@ _MAX_ASKED_HEADERS = 4096
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]+")
 
 
-def json_response(value: Any, status: int = 200) -> web.Response:
+def json_response(value: msgspec.Struct, status: int = 200) -> web.Response:
     return web.Response(body=_encoder.encode(value), status=status, content_type="application/json")
 
 
-def error_response(error: LivetallyError, **more: str) -> web.Response:
-    """An error as an answer; `more` is what clients of an older system look for beside it."""
-    response = json_response(error.as_json() | more, error.status)
+def reason(error: LivetallyError) -> Reason:
+    return Reason(error.code, error.message)
+
+
+def error_response(error: LivetallyError, told: msgspec.Struct | None = None) -> web.Response:
+    """An error as an answer; `told` is how clients of a compatibility API are told."""
+    response = json_response(told or Failure(reason(error)), error.status)
     if error.retry_after_s is not None:
         response.headers[hdrs.RETRY_AFTER] = str(error.retry_after_s)
     if error.status == 401:

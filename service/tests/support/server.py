@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp import web
 
 from livetally.base.config import Config
-from livetally.schema.compat import FailureDetail
+from livetally.schema.compat import ActionRejected, CompatFailure, FailureDetail
 from livetally.schema.http import Failure
 from livetally.schema.live import Message
 from livetally.server.app import create_app
@@ -129,7 +129,7 @@ async def serving(
 
 
 #: How an error is told; the compatibility APIs say more beside it.
-FAILURES = (Failure, FailureDetail)
+FAILURES = (Failure, CompatFailure, ActionRejected, FailureDetail)
 #: What any route may answer: the client has it, no valid HTTP, too much, another method, a client
 #: gone, a bug.
 _ANY = {304, 400, 405, 408, 429, 499, 500}

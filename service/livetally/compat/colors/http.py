@@ -18,7 +18,7 @@ from ...base.errors import BadRequest
 from ...db.database import Database
 from ...ingest.batcher import Batcher
 from ...ingest.events import parse
-from ...schema.compat import AdminStats, ColorCount, ColorStats, ProjectCounts
+from ...schema.compat import AdminStats, ColorCount, ColorStats, ColorStored, ProjectCounts
 from ...schema.http import KeyQuery
 from ...web.auth import Auth, Key
 from ...web.keys import Role
@@ -56,7 +56,10 @@ class Colors:
         result = await self._batcher.take(parse(event, key.project), key)
         if result.rejected:
             return rejected(result, Shape.COLOR)
-        return json_response({"message": "Event stored successfully.", **result.as_json()})
+        ack = result.as_ack()
+        return json_response(
+            ColorStored("Event stored successfully.", ack.accepted, ack.duplicates, ack.rejected)
+        )
 
     async def get_stats(self, request: web.Request) -> web.Response:
         key = await self._auth.admit(request, Role.READ)

@@ -58,5 +58,5 @@ class RailsEvents:
             return error_in(Shape.RAILS, error)
         result = await self._batcher.take(parse(from_rails(fields), key.project), key)
         if result.rejected:
-            return rejected(result, Shape.RAILS, status="error")
+            return rejected(result, Shape.RAILS)
         return web.Response(status=204)
