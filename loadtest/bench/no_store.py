@@ -9,7 +9,7 @@ import sys
 from aiohttp import web
 
 from livetally.base.config import Config
-from livetally.ingest.events import Event
+from livetally.ingest.events import CheckedEvent
 from livetally.ingest.store import Committed, Store
 from livetally.server import process
 from livetally.server.app import create_app
@@ -18,7 +18,7 @@ from livetally.server.app import create_app
 class NoStore(Store):
     """Takes everything and keeps nothing."""
 
-    async def commit(self, events: list[Event]) -> Committed:
+    async def commit(self, events: list[CheckedEvent]) -> Committed:
         return Committed(False, list(range(len(events))), [], [], 0)
 
 

@@ -28,7 +28,7 @@ from ..ops.metrics import Metrics
 from ..schema.http import Ack, Fate, Reason, Rejected
 from ..web.auth import Key
 from ..web.rate_limits import Limits
-from .events import Event, Parsed, Rejection
+from .events import CheckedEvent, Parsed, Rejection
 from .store import Committed, Store
 
 if TYPE_CHECKING:  # at run time only where there are traces
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 class Waiting(msgspec.Struct, eq=False):
     """A request's events, and the future that is told the indexes of the duplicates among them."""
 
-    events: list[Event]
+    events: list[CheckedEvent]
     answer: "asyncio.Future[list[int]]"
     #: where there are traces
     span: "Span | None" = None
@@ -111,7 +111,7 @@ class Batcher:
             parsed.rejected,
         )
 
-    async def _submit(self, events: list[Event]) -> list[int]:
+    async def _submit(self, events: list[CheckedEvent]) -> list[int]:
         if self._closing:
             raise ShuttingDown
         if self._queued_events + len(events) > self._queue_max_events:
@@ -165,7 +165,7 @@ class Batcher:
         with self._tracing.commit(spans, len(events)):
             await self._commit_events(events, batch)
 
-    async def _commit_events(self, events: list[Event], batch: list[Waiting]) -> None:
+    async def _commit_events(self, events: list[CheckedEvent], batch: list[Waiting]) -> None:
         started = time.perf_counter()
         try:
             committed = await self._store.commit(events)

@@ -1,4 +1,4 @@
-"""Events: from bytes somebody sent to checked `Event`s, each refusal with its reason.
+"""Events: from bytes somebody sent to `CheckedEvent`s, each refusal with its reason.
 
 A body is one event, a JSON array of events, or NDJSON; the content decides, not the header. What
 isn't JSON at all is refused whole; an event that is wrong is refused alone, by its index.
@@ -44,7 +44,7 @@ class Sent(msgspec.Struct, forbid_unknown_fields=True):
     seq: int | UnsetType = UNSET
 
 
-class Event(msgspec.Struct, omit_defaults=True):
+class CheckedEvent(msgspec.Struct, omit_defaults=True):
     """An event as the store takes it: checked, with an id and its project."""
 
     project: int
@@ -67,7 +67,7 @@ class Rejection(msgspec.Struct):
 class Parsed(msgspec.Struct):
     """A request's events: the good ones, the index of each in the request, and the refused ones."""
 
-    events: list[Event]
+    events: list[CheckedEvent]
     indexes: list[int]
     rejected: list[Rejection]
 
@@ -189,7 +189,7 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def check_one(text: bytes, project: int, id: str | None = None) -> Event:
+def check_one(text: bytes, project: int, id: str | None = None) -> CheckedEvent:
     """Check an event's JSON text; `id` is for one that has none. Raises BadEvent."""
     try:
         sent = _sent.decode(text)
@@ -200,7 +200,7 @@ def check_one(text: bytes, project: int, id: str | None = None) -> Event:
         raise BadEvent("malformed_json", _why_not_json(text, error)) from None
     _check_duplicate_keys(text, sent, keys)
     _check_nul(text)
-    return Event(
+    return CheckedEvent(
         project,
         sent.id or id or new_id(),
         sent.type,

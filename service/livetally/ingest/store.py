@@ -18,7 +18,7 @@ from psycopg.rows import DictRow
 from ..base.errors import DatabaseUnavailable, UnstorableEvent
 from ..db import sql
 from ..db.database import UNREACHABLE, GivenUp, Patience, connect, roll_partitions
-from .events import Event
+from .events import CheckedEvent
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Store:
         self._connection: AsyncConnection[DictRow] | None = None
         self.slot = -1
 
-    async def commit(self, events: list[Event]) -> Committed:
+    async def commit(self, events: list[CheckedEvent]) -> Committed:
         """Store a batch durably. Either all of it is on disk when this returns, or it raised.
 
         Raises DatabaseUnavailable (the batch may or may not be stored: a retry with the same ids is

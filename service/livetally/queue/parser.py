@@ -10,7 +10,7 @@ from ..api.items import check_item
 from ..base.errors import LivetallyError
 from ..base.lines import MAX_LINE_BYTES
 from ..base.validation import plainly
-from ..ingest.events import NOT_JSON, BadEvent, Event, Rejection, check_one
+from ..ingest.events import NOT_JSON, BadEvent, CheckedEvent, Rejection, check_one
 from ..schema.items import ItemId, ItemKey, VersionNumber
 
 
@@ -27,7 +27,7 @@ class ItemMessage(msgspec.Struct, omit_defaults=True):
 class Read(msgspec.Struct):
     """What some texts are; numbers say which text of the message or line of the object."""
 
-    events: list[Event]
+    events: list[CheckedEvent]
     lines: list[int]
     puts: list[ItemMessage]
     rejected: list[Rejection]
