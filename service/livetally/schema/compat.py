@@ -234,7 +234,14 @@ class CableMessage(msgspec.Struct):
     """Format 2: what is pushed to a subscription."""
 
     identifier: Raw
-    message: Results | CableReady
+    message: Results
+
+
+class CableReadyMessage(msgspec.Struct):
+    """The same to a subscription that wants operations."""
+
+    identifier: Raw
+    message: CableReady
 
 
 class Attribute(msgspec.Struct, omit_defaults=True):

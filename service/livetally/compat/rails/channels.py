@@ -20,6 +20,7 @@ from ...schema.compat import (
     CableOperations,
     CablePing,
     CableReady,
+    CableReadyMessage,
     CableWelcome,
     ConsoleLog,
 )
@@ -82,7 +83,7 @@ class Channel:
         if not self._cable_ready:
             return websocket_json(CableMessage(self._identifier, told))
         ready = CableReady(True, CableOperations([ConsoleLog(told)]))
-        return websocket_json(CableMessage(self._identifier, ready))
+        return websocket_json(CableReadyMessage(self._identifier, ready))
 
 
 class CableSocket(Socket):

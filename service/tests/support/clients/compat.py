@@ -24,6 +24,7 @@ NO_NAMES: list[Any] = [None, 1, -1.5, True, [], {}, [["a"]], {"a": 1}, "", "x" *
 PUSHED = (
     *(compat.ColorPush, compat.ColorCell, compat.ColorRejection, list[compat.ColorCount]),
     *(compat.CableWelcome, compat.CablePing, compat.CableAnswer, compat.CableMessage),
+    compat.CableReadyMessage,
     *(compat.CableDisconnect, compat.ArticleViews, dict[str, compat.Attribute]),
 )
 
