@@ -24,6 +24,8 @@ def is_declared(body: bytes, types: Iterable[Any]) -> bool:
 
 
 def _is(body: bytes, type_: Any) -> bool:
+    # The earliest moment that an event may have is, in UTC, before any that Python has.
+    body = body.replace(b'+00:00 BC"', b'+00:00"')
     try:
         encoded = msgspec.json.encode(msgspec.json.decode(body, type=type_))
     except (msgspec.MsgspecError, UnicodeError):

@@ -16,7 +16,7 @@ from livetally.server.app import create_app
 from livetally.server.process import listen, make_runner
 from livetally.site.examples import Login
 from livetally.web.keys import Role
-from livetally.web.operation_docs import Operation, operation_of
+from livetally.web.operation_docs import Operation, Text, operation_of
 from service.tests.support.clients.websocket import end_of
 from service.tests.support.declared import is_declared
 
@@ -136,9 +136,12 @@ _ANY = {304, 400, 405, 408, 429, 499, 500}
 
 
 def _types(about: Operation, status: int) -> list[Any]:
-    """What a route may answer with a status: what it declares, or an error."""
+    """What a route may answer with a status as JSON: what it declares, or an error."""
     declared = about.responses.get(status)
-    return [*(declared if isinstance(declared, tuple) else [declared]), *FAILURES]
+    if isinstance(declared, Text):  # /docs/search.json, beside the pages
+        return [Any]
+    types = declared if isinstance(declared, tuple) else (declared,)
+    return [*(each for each in types if each is not None), *FAILURES]
 
 
 def _note_undescribed(app: web.Application) -> set[str]:

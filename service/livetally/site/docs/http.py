@@ -9,10 +9,10 @@ from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
+import msgspec
 from aiohttp import hdrs, web
 
 from ...base.errors import NotFoundError
-from ...web.middleware import json_response
 from ...web.operation_docs import Text, operation
 from .. import html
 from ..reference import asyncapi, openapi
@@ -39,11 +39,11 @@ class Docs:
 
     @operation("This API, as OpenAPI 3.1", tag="Pages", responses={200: dict[str, Any]})
     async def openapi(self, request: web.Request) -> web.Response:
-        return json_response(await self._openapi(request.app))
+        return _json(await self._openapi(request.app))
 
     @operation("The live protocol, as AsyncAPI 3.0", tag="Pages", responses={200: dict[str, Any]})
     async def asyncapi(self, request: web.Request) -> web.Response:
-        return json_response(await self._once("asyncapi", asyncapi.document))
+        return _json(await self._once("asyncapi", asyncapi.document))
 
     @operation("The docs", tag="Pages", responses={200: Text("text/html")})
     async def start(self, request: web.Request) -> web.Response:
@@ -99,7 +99,7 @@ class Docs:
 
     async def _search(self, app: web.Application) -> web.Response:
         about = await self._openapi(app)
-        response = json_response(await self._once("search", partial(self._entries, about)))
+        response = _json(await self._once("search", partial(self._entries, about)))
         response.enable_compression()
         return response
 
@@ -121,3 +121,8 @@ class Docs:
             self._made[name] = await asyncio.to_thread(make)
         made: T = self._made[name]
         return made
+
+
+def _json(document: object) -> web.Response:
+    """A document that is made of what others declare."""
+    return web.Response(body=msgspec.json.encode(document), content_type="application/json")

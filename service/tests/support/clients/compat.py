@@ -10,6 +10,7 @@ import aiohttp
 import psycopg
 
 from livetally.schema import compat
+from livetally.schema.live import Message
 from livetally.web.keys import Role
 from service.tests.support.declared import is_declared
 from service.tests.support.postgres import make_key, query
@@ -20,11 +21,11 @@ ORIGIN = "https://colours.example"
 NO_NAMES: list[Any] = [None, 1, -1.5, True, [], {}, [["a"]], {"a": 1}, "", "x" * 2000, "a\0b"]
 
 
-#: All that is pushed on their websockets as JSON.
+#: All that is pushed on their websockets, and on the native one, as JSON.
 PUSHED = (
     *(compat.ColorPush, compat.ColorCell, compat.ColorRejection, list[compat.ColorCount]),
     *(compat.CableWelcome, compat.CablePing, compat.CableAnswer, compat.CableMessage),
-    compat.CableReadyMessage,
+    *(compat.CableReadyMessage, Message),
     *(compat.CableDisconnect, compat.ArticleViews, dict[str, compat.Attribute]),
 )
 
