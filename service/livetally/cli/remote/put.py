@@ -9,6 +9,7 @@ import msgspec
 from ...client import AsyncClient
 from ..command import CommandError, number
 from .server import add_remote
+from .values import Value, values
 
 _EXAMPLES = """
 livetally put vehicle-id 3 '{"lat": 41.4, "lon": 2.2}'
@@ -26,7 +27,7 @@ _encoder = msgspec.json.Encoder()
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
     id: str
-    value: Any
+    value: msgspec.Raw  # as it was written
 
 
 def add(commands: Any) -> None:
@@ -50,7 +51,9 @@ async def _put(client: AsyncClient, arguments: argparse.Namespace) -> int:
         return await _put_lines(client, arguments.name)
     if arguments.value is None:
         raise CommandError("a value is missing: livetally put KEY ID VALUE.")
-    text = sys.stdin.read() if arguments.value == "-" else arguments.value
+    text = arguments.value
+    if text == "-":
+        text = sys.stdin.buffer.read().decode("utf-8-sig", "replace")
     try:
         value = msgspec.json.decode(text)
     except msgspec.DecodeError as error:
@@ -68,21 +71,27 @@ async def _put(client: AsyncClient, arguments: argparse.Namespace) -> int:
 
 async def _put_lines(client: AsyncClient, key: str) -> int:
     stored, size = 0, 0
-    values: dict[str, Any] = {}
-    for at, text in enumerate(sys.stdin.buffer, 1):
-        if not text.strip():
-            continue
-        try:
-            line = msgspec.json.decode(text, type=_Line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise CommandError(f"line {at}: {error}; {stored} items are stored.") from None
-        # A later line of the same item is the one that counts.
-        values[line.id] = line.value
-        size += len(text)
-        if len(values) >= _BATCH_ITEMS or size >= _BATCH_BYTES:
-            stored += len(await client.put_all(key, values))
-            values, size = {}, 0
-    if values:
-        stored += len(await client.put_all(key, values))
+    batch: dict[str, Any] = {}
+    async for found in values(sys.stdin.buffer):
+        for value in found:
+            # A later line of the same item is the one that counts.
+            line = _parse(value, stored)
+            batch[line.id] = line.value
+            size += len(value.text)
+            if len(batch) >= _BATCH_ITEMS or size >= _BATCH_BYTES:
+                stored += len(await client.put_all(key, batch))
+                batch, size = {}, 0
+    if batch:
+        stored += len(await client.put_all(key, batch))
     print(_encoder.encode({"stored": stored}).decode())
     return 0
+
+
+def _parse(value: Value, stored: int) -> _Line:
+    why_not = value.why_not
+    if not why_not:
+        try:
+            return msgspec.json.decode(value.text, type=_Line)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            why_not = str(error)
+    raise CommandError(f"line {value.line}: {why_not} {stored} items are stored.")

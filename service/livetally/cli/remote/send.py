@@ -2,31 +2,29 @@
 
 import argparse
 import asyncio
-import concurrent.futures
-import contextlib
-import os
+import secrets
 import sys
-import threading
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
 from ...client import Ack, AsyncClient, ClientError, Refused, Rejected
-from ...client.events import BATCH_BYTES, BATCH_EVENTS
-from ..command import CommandError
+from ...client.events import BATCH_BYTES, BATCH_EVENTS, Sealed, seal_text
+from ..command import CommandError, number
 from .server import add_remote, note, printable
+from .values import values
 
 #: Refused lines that are shown one by one; the rest is counted.
 SHOWN = 20
-CHUNK_BYTES = 256 * 1024
 
 _EXAMPLES = """
 livetally send click red
 livetally send click red --session s1 --property x=3 --property page=/about
 livetally send < events.ndjson
-zcat yesterday.ndjson.gz | livetally send --skip 120000
+livetally send --file yesterday.ndjson.gz
+livetally export --project shop | livetally send --url https://elsewhere.example
 """
 
 
@@ -35,7 +33,7 @@ def add(commands: Any) -> None:
         commands,
         "send",
         _send,
-        "send an event, or NDJSON from stdin, and say what became of it",
+        "send an event, or those from stdin, and say what became of them",
         _EXAMPLES,
     )
     command.add_argument("type", nargs="?", help="what happened; without it events come from stdin")
@@ -50,16 +48,26 @@ def add(commands: Any) -> None:
         help="VALUE is JSON, or else a text; may be given several times",
     )
     command.add_argument(
-        "--file", type=argparse.FileType("rb"), help="instead of stdin: one event a line"
+        "--file",
+        type=argparse.FileType("rb"),
+        help="instead of stdin: JSON events, one a line or in arrays, also packed by gzip",
     )
     command.add_argument(
-        "--skip", type=int, default=0, metavar="N", help="begin after N lines: they were sent"
+        "--skip",
+        type=number(0, 2**62),
+        default=0,
+        metavar="N",
+        help="begin after N lines: they were sent",
+    )
+    command.add_argument(
+        "--ids", metavar="PREFIX", help="with --skip: as the run that was stopped said"
     )
 
 
 async def _send(client: AsyncClient, arguments: argparse.Namespace) -> int:
     if arguments.type is None:
-        return await _send_lines(client, arguments.file or sys.stdin.buffer, arguments.skip)
+        file = arguments.file or sys.stdin.buffer
+        return await _send_lines(client, file, arguments.skip, arguments.ids)
     if arguments.subject is None:
         raise CommandError("a subject is missing: livetally send TYPE SUBJECT.")
     event = {
@@ -87,20 +95,32 @@ def _properties(given: list[str]) -> dict[str, Any]:
     return properties
 
 
+class _Line(NamedTuple):
+    """An event and where it was."""
+
+    line: int
+    done: int
+    event: Sealed
+
+
 class _Count:
-    """What became of the lines, so far. Lines up to `settled` need not be sent again."""
+    """What became of the events, so far. Lines up to `settled` need not be sent again."""
 
     def __init__(self, skip: int) -> None:
         self.accepted = self.duplicates = self.refused = 0
         self.settled = skip
 
-    def add(self, lines: list[tuple[int, Any]], ack: Ack | None, rejected: list[Rejected]) -> None:
+    def add(self, lines: list[_Line], ack: Ack | None, rejected: list[Rejected]) -> None:
         if ack is not None:
             self.accepted += ack.accepted
             self.duplicates += ack.duplicates
         for each in rejected:
-            self.refuse(lines[each.index][0], each.error.code, each.error.message)
-        self.settled = lines[-1][0]
+            self.refuse(lines[each.index].line, each.error.code, each.error.message)
+        self.settled = max(self.settled, lines[-1].done)
+
+    def how_to_go_on(self, ids: str) -> str:
+        so_far = f"Lines up to {self.settled} are done"
+        return f"{so_far}: go on with the same file and --ids {ids} --skip {self.settled}."
 
     def refuse(self, line: int, code: str, message: str) -> None:
         self.refused += 1
@@ -110,31 +130,31 @@ class _Count:
             note("more lines are refused; they are counted.")
 
 
-async def _send_lines(client: AsyncClient, file: BinaryIO, skip: int) -> int:
+async def _send_lines(client: AsyncClient, file: BinaryIO, skip: int, ids: str | None) -> int:
     count = _Count(skip)
+    # Those without ids get the same ones when it goes on: what was in doubt counts once.
+    ids = ids or secrets.token_hex(8)
     done = False
     try:
         with _progress() as advance:
-            async for lines in _batches(file, skip, count):
+            async for lines in _batches(file, skip, ids, count):
                 ack, rejected = await _deliver(client, lines)
                 count.add(lines, ack, rejected)
                 advance(len(lines))
         done = True
-    except ClientError as error:
-        note(f"{error} Lines up to {count.settled} are done: go on with --skip {count.settled}.")
+    except (ClientError, CommandError) as error:
+        note(f"{error} {count.how_to_go_on(ids)}")
     except asyncio.CancelledError:
-        note(f"stopped. Lines up to {count.settled} are done: go on with --skip {count.settled}.")
+        note(f"stopped. {count.how_to_go_on(ids)}")
         raise
     finally:
         _print(count.accepted, count.duplicates, count.refused)
     return 2 if not done else 1 if count.refused else 0
 
 
-async def _deliver(
-    client: AsyncClient, lines: list[tuple[int, Any]]
-) -> tuple[Ack | None, list[Rejected]]:
+async def _deliver(client: AsyncClient, lines: list[_Line]) -> tuple[Ack | None, list[Rejected]]:
     try:
-        return await client.send(event for _, event in lines), []
+        return await client.send(line.event for line in lines), []
     except Refused as error:
         if not error.rejected:
             raise
@@ -142,57 +162,37 @@ async def _deliver(
 
 
 async def _batches(
-    file: BinaryIO, skip: int, count: _Count
-) -> AsyncIterator[list[tuple[int, Any]]]:
-    """Lines with their numbers, as many as go into a request, or as have come by now.
+    file: BinaryIO, skip: int, ids: str, count: _Count
+) -> AsyncIterator[list[_Line]]:
+    """Events with their lines, as many as go into a request, or as have come by now.
 
-    Lines that are no event are refused here.
+    What is no event is refused here.
     """
-    batch: list[tuple[int, Any]] = []
+    batch: list[_Line] = []
     size = number = 0
-    async for lines in _lines(file):
-        for line in lines:
+    async for found in values(file):
+        for value in found:
             number += 1
-            if number <= skip or not line.strip():
+            if value.line <= skip:
+                continue
+            if value.why_not:
+                count.refuse(value.line, "malformed_json", value.why_not)
                 continue
             try:
-                event = msgspec.json.decode(line, type=dict[str, Any])
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                count.refuse(number, "malformed_json", str(error))
+                event = seal_text(value.text, f"{ids}-{number}")
+            except Refused as error:
+                count.refuse(value.line, error.code, str(error))
                 continue
-            batch.append((number, event))
-            size += len(line)
+            batch.append(_Line(value.line, value.done, event))
+            size += len(event.text)
             if len(batch) >= BATCH_EVENTS or size >= BATCH_BYTES:
                 yield batch
                 batch, size = [], 0
-        if batch and len(lines) < BATCH_EVENTS:
+        if batch and len(found) < BATCH_EVENTS:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
-
-
-async def _lines(file: BinaryIO) -> AsyncIterator[list[bytes]]:
-    """Whole lines, as they come."""
-    chunks: asyncio.Queue[bytes] = asyncio.Queue(4)
-    loop = asyncio.get_running_loop()
-
-    def read() -> None:
-        # A thread that nobody waits for, and no buffer that it could lock: Ctrl-C ends the program
-        # also while nothing comes.
-        with contextlib.suppress(RuntimeError, concurrent.futures.CancelledError):
-            more = True
-            while more:
-                chunk = os.read(file.fileno(), CHUNK_BYTES)
-                asyncio.run_coroutine_threadsafe(chunks.put(chunk), loop).result()
-                more = bool(chunk)
-
-    threading.Thread(target=read, name="stdin", daemon=True).start()
-    rest = b""
-    while chunk := await chunks.get():
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield lines
-    yield [rest]
 
 
 def _progress() -> AbstractContextManager[Any]:

@@ -6,8 +6,6 @@ import os
 import pty
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,47 +13,11 @@ from typing import Any
 import pytest
 
 from livetally.web.keys import Role
+from service.tests.support.command import Command
 from service.tests.support.postgres import make_keys, query, totals_in
 from service.tests.support.process import Process
 from service.tests.support.server import Service
 from service.tests.support.waiting import until
-
-
-class Command:
-    """`livetally …` with the service's address and its admin key in the environment."""
-
-    def __init__(self, url: str, key: str, *arguments: str, **options: Any) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "livetally", *arguments],
-            env={
-                **os.environ,
-                "LIVETALLY_URL": url,
-                "LIVETALLY_KEY": key,
-                "TERM": "xterm",
-                "COLUMNS": "100",
-            },
-            **{
-                "stdin": subprocess.PIPE,
-                "stdout": subprocess.PIPE,
-                "stderr": subprocess.PIPE,
-                **options,
-            },
-        )
-
-    async def line(self) -> dict[str, Any]:
-        """The next line of its output, as JSON."""
-        assert self.process.stdout
-        async with asyncio.timeout(20):
-            line = await asyncio.to_thread(self.process.stdout.readline)
-        assert line, self.process.communicate()
-        found: dict[str, Any] = json.loads(line)
-        return found
-
-    async def end(self, stdin: bytes | None = None) -> tuple[int, str, str]:
-        """What it said when it had ended: (status, stdout, stderr)."""
-        said, complained = await asyncio.to_thread(self.process.communicate, stdin, 40)
-        return self.process.returncode, (said or b"").decode(), (complained or b"").decode()
-
 
 Run = Callable[..., Command]
 
