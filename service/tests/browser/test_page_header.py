@@ -77,5 +77,5 @@ async def test_every_page_leads_to_every_other_by_keyboard(
             assert box is not None
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= width
-    await page.get_by_role("link", name="Livetally", exact=True).click()
+    await page.get_by_role("banner").get_by_role("link", name="Livetally").click()
     await page.wait_for_url(f"{site.url}/")
