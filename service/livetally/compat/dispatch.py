@@ -61,7 +61,7 @@ class Dispatcher:
 
     @operation(
         "The websocket of formats 1, 3 and 4",
-        tag="Older",
+        tag="Compatibility",
         query=KeyQuery,
         responses={101: None},
         errors=(

@@ -30,7 +30,9 @@ from ..base.errors import (
     WrongRole,
 )
 
-Tag = Literal["Events", "Counts", "Items", "Live", "Administration", "Operations", "Pages", "Older"]
+Tag = Literal[
+    "Events", "Counts", "Items", "Live", "Administration", "Operations", "Pages", "Compatibility"
+]
 KeyRole = Literal["write", "read", "admin"]
 
 H = TypeVar("H", bound=Callable[..., Any])

@@ -83,8 +83,8 @@ class AddressQuery(msgspec.Struct):
     url: str
 
 
-_WRITES: dict[str, Any] = {"tag": "Older", "key": "write", "login": True}
-_READS: dict[str, Any] = {"tag": "Older", "key": "read", "login": True}
+_WRITES: dict[str, Any] = {"tag": "Compatibility", "key": "write", "login": True}
+_READS: dict[str, Any] = {"tag": "Compatibility", "key": "read", "login": True}
 _POST_ERRORS = (
     *(WrongLogin, BadRequest, RequestTimeout, TooLarge, UnsupportedMediaType),
     *(UnstorableEvent, Overloaded, ShuttingDown),

@@ -80,7 +80,7 @@ class Cable:
 
     @operation(
         "ActionCable, format 2's websocket",
-        tag="Older",
+        tag="Compatibility",
         path={"version": RailsVersion},
         query=CableQuery,
         responses={101: None},

@@ -34,7 +34,7 @@ class RailsEvents:
 
     @operation(
         "Send a colour's action, format 2",
-        tag="Older",
+        tag="Compatibility",
         key="write",
         path={"version": RailsVersion},
         body={"application/json": RailsAction, FORM: Text(FORM)},

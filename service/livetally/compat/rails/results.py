@@ -56,7 +56,7 @@ class RailsResults:
 
     @operation(
         "Counts by color, format 2",
-        tag="Older",
+        tag="Compatibility",
         key="read",
         path={"version": RailsVersion},
         query=ActionQuery,

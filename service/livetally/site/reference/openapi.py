@@ -20,7 +20,7 @@ REF = "#/components/schemas/{name}"
 _ABOUT = """Livetally counts what happens and shows the exact totals, live.
 
 A 2xx answer means that it is on disk. An event that is sent again with the same `id` counts once.
-Every refusal is `{"error":{"code","message"}}`; a 429 and a 503 have `Retry-After` in
+Every error is `{"error":{"code","message"}}`; a 429 and a 503 have `Retry-After` in
 seconds. Beside what is listed, any route may answer 400 or 408 (no valid HTTP, or too slow), 405,
 429 and 500. Keys are taken
 from `x-api-key`, from `Authorization` (`Bearer`, `Token`, Basic with the key as the password, or
@@ -34,7 +34,7 @@ _TAGS = {
     "Administration": "For admin keys.",
     "Operations": "How a process is.",
     "Pages": "What browsers load.",
-    "Older": "Routes of older systems, for their clients.",
+    "Compatibility": "Routes of other systems, for their clients.",
 }
 
 _SCHEMES = {
