@@ -2,17 +2,22 @@
 
 The journey of an event, from a POST to a viewer's frame; read the files in this order:
 
-    ingest/http         POST /v1/events: who sends, and what?
-    ingest/events       bytes to checked events, each rejection with its reason
-    web/auth            keys: which project, which role, from which origin
-    ingest/batcher      requests that arrive together share one transaction
-    ingest/store        that transaction (db/sql/commit.sql), and this process's counter slot
-    live/announcer      after the commit: it is shown here, and told to the other processes
-    live/publisher      what changed, one Redis message a project
-    live/listener       the other end: what other processes committed
-    live/hub            keeps what is watched here equal to Postgres
-    live/topics/totals  what a viewer of totals is told, conflated
-    live/viewer         writes to one connection
+    ingest/http            POST /v1/events: who sends, and what?
+    web/auth               keys: which project, from which origin
+    web/keys               ... and which role
+    ingest/events          bytes to checked events, each rejection with its reason
+    ingest/batcher         requests that arrive together share one transaction
+    ingest/store           that transaction (db/sql/commit.sql), in this process's counter slot
+    live/announcer         after the commit: it is shown here, and told to the other processes
+    live/publisher         what changed, one Redis message a project
+    live/listener          the other end: what other processes committed
+    live/hub               keeps what is watched here equal to Postgres
+    live/topics/totals     what a viewer of totals is told
+    live/topics/conflated  ... at most once a tick, the latest
+    live/topics/counters   ... of the counts as they are now
+    live/topics/base       what all topics do: who watches, who lags
+    live/frames            a message as bytes, once for all
+    live/viewer            writes to one connection
 
 A folder is a role; its `__init__` says what each file is. From the top down, and each imports only
 from those below it (tests/repo/test_structure.py has the exact rule):

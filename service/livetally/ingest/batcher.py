@@ -100,7 +100,7 @@ class Batcher:
         Raises RateLimited or Overloaded (nothing was taken), ShuttingDown, DatabaseUnavailable or
         UnstorableEvent.
         """
-        if key is not None and self._limits is not None:
+        if key is not None and key.rate is not None and self._limits is not None:
             await self._limits.spend(key, len(parsed.events))
         for rejection in parsed.rejected:
             self._metrics.events_rejected.labels(rejection.code).inc()

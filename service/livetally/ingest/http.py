@@ -41,6 +41,8 @@ TYPES = {"application/json", "text/plain", "application/octet-stream"} | _NDJSON
 
 # What aiohttp undoes by itself, everywhere.
 _ENCODINGS = {"identity", "gzip", "deflate"}
+#: Where a request keeps what was read of it.
+_BODY = web.RequestKey("body", bytes)
 #: The old name, which aiohttp leaves packed.
 _X_GZIP = "x-gzip"
 _AUTO_GZIP = 16 + zlib.MAX_WBITS
@@ -102,6 +104,13 @@ async def read_body(request: web.Request, types: Set[str] | None = TYPES) -> byt
     """
     if types is not None and not _is_one_of(request, types):
         raise UnsupportedMediaType
+    body: bytes | None = request.get(_BODY)
+    if body is None:  # else whoever looked at the request first has read it
+        body = request[_BODY] = await _whole(request)
+    return body
+
+
+async def _whole(request: web.Request) -> bytes:
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if encoding not in _ENCODINGS and encoding != _X_GZIP:
         raise UnsupportedMediaType("Content-Encoding must be gzip, deflate or identity.")
@@ -141,8 +150,9 @@ def _unpacked(body: bytes) -> bytes:
 
 
 def _is_one_of(request: web.Request, types: Set[str]) -> bool:
-    charset = request.charset or "utf-8"
-    return request.content_type in types and _UTF_8.fullmatch(charset.strip("'\"")) is not None
+    charset = request.charset
+    utf_8 = charset is None or _UTF_8.fullmatch(charset.strip("'\"")) is not None
+    return utf_8 and request.content_type in types
 
 
 def answer(result: Result, request: web.Request) -> web.Response:
