@@ -12,6 +12,7 @@ import pytest
 from livetally.archive.archiver import Archive
 from livetally.archive.stores import open_objects
 from livetally.base.errors import DatabaseUnavailable
+from livetally.ops.health import Health, Heartbeat
 from service.tests.support.archives import (
     Buckets,
     all_archived,
@@ -40,7 +41,7 @@ def failures(archive: Archive, cause: str) -> float:
 
 @contextlib.asynccontextmanager
 async def running(archive: Archive) -> AsyncIterator[None]:
-    loop = asyncio.create_task(archive.run())
+    loop = asyncio.create_task(archive.run(Heartbeat(Health(), "archive")))
     try:
         yield
     finally:

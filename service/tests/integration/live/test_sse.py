@@ -15,6 +15,9 @@ from service.tests.support.postgres import query as sql
 from service.tests.support.server import Service, serving
 from service.tests.support.waiting import until
 
+#: A busy machine's database may be away for a moment, which any stream may say at any time.
+_STATES = ("stale", "fresh")
+
 
 class Stream:
     """What an EventSource does with a response: it joins fields into messages with ids."""
@@ -36,8 +39,9 @@ class Stream:
                         data.append(value)
                     case "":
                         self.comments += bool(value)
-                        if data:
-                            return json.loads("\n".join(data))
+                        if data and (message := json.loads("\n".join(data)))["type"] not in _STATES:
+                            return message
+                        data.clear()
         raise EOFError
 
 

@@ -1,6 +1,7 @@
 """Leaving in good order: viewers are closed a few at a time, each with a hint when to return."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -77,7 +78,8 @@ async def test_connections_are_heard_until_they_are_closed(
     reader, writer = viewers[1]
     await reader.readuntil(b'"reconnect')
     writer.write(b"\x88\x82\0\0\0\0\x03\xf4")
-    await asyncio.wait_for(reader.read(), 1)
+    with contextlib.suppress(ConnectionResetError):  # the end of the drain can overtake the answer
+        await asyncio.wait_for(reader.read(), 1)
     assert process.process.poll() is None, "it has ended: this proves nothing"
     for _, writer in streams:
         writer.close()

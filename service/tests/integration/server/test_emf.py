@@ -5,7 +5,6 @@ import json
 import pytest
 
 from livetally.ops.emf import UNITS, Emf
-from livetally.ops.health import Health
 from livetally.ops.metrics import Metrics
 from service.tests.support.postgres import make_keys
 from service.tests.support.server import Service, serving
@@ -13,7 +12,7 @@ from service.tests.support.server import Service, serving
 
 def emf() -> tuple[Metrics, Emf]:
     metrics = Metrics()
-    return metrics, Emf(metrics, Health(), "Livetally/test")
+    return metrics, Emf(metrics, "Livetally/test")
 
 
 def test_a_line_is_what_cloudwatch_reads() -> None:
