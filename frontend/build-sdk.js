@@ -2,7 +2,7 @@
 // the service hands out as it is.
 import { readFile, writeFile } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
-import { build } from "vite";
+import { build } from "rolldown";
 
 const FILES = {
   "livetally.js": "iife",
@@ -10,26 +10,22 @@ const FILES = {
   "livetally-count.js": "iife",
   "livetally.mjs": "es",
   "livetally-track.mjs": "es",
+  "livetally-pointer.mjs": "es",
 };
+const source = new URL("src/sdk/bundles/", import.meta.url).pathname;
 const folder = new URL("dist/js/", import.meta.url).pathname;
+
+const pointer = {
+  name: "livetally-pointer",
+  resolveId: (id) => (id.endsWith("/pointer_loader.js") ? `${source}pointer_loader.js` : null),
+};
 
 for (const [name, format] of Object.entries(FILES)) {
   await build({
-    configFile: false,
-    logLevel: "warn",
-    publicDir: false,
-    build: {
-      outDir: folder,
-      emptyOutDir: false,
-      target: "es2022",
-      minify: true,
-      modulePreload: false,
-      rollupOptions: {
-        input: new URL(`src/sdk/bundles/${name}`, import.meta.url).pathname,
-        preserveEntrySignatures: "strict",
-        output: { format, entryFileNames: name },
-      },
-    },
+    input: source + name,
+    plugins: [pointer],
+    transform: { target: "es2022" },
+    output: { format, file: folder + name, minify: true },
   });
   await writeFile(`${folder}${name}.gz`, gzipSync(await readFile(folder + name), { level: 9 }));
 }

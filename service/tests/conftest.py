@@ -20,7 +20,7 @@ from livetally.dev.aws import LocalAws
 from livetally.dev.servers import LocalPostgres, LocalRedis
 from livetally.web.keys import Role
 from service.tests.support.aws import Account, make_account, working
-from service.tests.support.browser.chromium import launched
+from service.tests.support.browser.chromium import LIKE_A_PERSON, launched
 from service.tests.support.databases import Databases
 from service.tests.support.postgres import make_keys
 from service.tests.support.process import Process, free_port, hear_interrupts
@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """One for all tests of a worker: starting it costs more than most of them."""
-    async with launched() as browser:
+    async with launched(LIKE_A_PERSON) as browser:
         yield browser
 
 

@@ -8,6 +8,8 @@ import { subscribe } from "./live/connections.js";
 export function start(options) {
   const client = startTracking(options);
   const from = { server: client.server, key: options.readKey };
-  const live = (topic, callback, onstate) => subscribe(from, topic, callback, onstate);
-  return Object.assign(client, { live });
+  // On a server that renders pages nobody watches.
+  const live = (topic, callback, onstate) =>
+    globalThis.document ? subscribe(from, topic, callback, onstate) : () => {};
+  return { ...client, live };
 }

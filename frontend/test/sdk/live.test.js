@@ -182,11 +182,78 @@ test("stale and fresh are told, and updates still come in while stale", async ()
 test("a key that is no good is not tried again", async () => {
   const calls = connect();
   await until(is("live"));
+  sayAll({ type: "error", code: "unknown_key", message: "The key is unknown." });
   server.clients.forEach((socket) => socket.close(1008, "The key is unknown."));
   await until(is("refused"));
   await sleep(120);
   assert.deepEqual(calls.refused, ["The key is unknown."]);
   assert.equal(connections, 1);
+});
+
+// --- Whoever takes the connection, it is the server only if it speaks like it.
+
+test("a stranger's policy is no word on the key: it comes back", async () => {
+  const calls = connect({ random: () => 0.02 });
+  await until(is("live"));
+  server.clients.forEach((socket) => socket.close(1008, "Blocked by policy"));
+  await until(() => connections === 2 && is("live")());
+  assert.deepEqual(calls.refused, []);
+});
+
+for (const text of ["<html>", "null", "7", "[]", '"ready"', "{}", '{"type":5}']) {
+  test(`a stranger that says ${text} is left, and tried again after growing pauses`, async () => {
+    const at = [];
+    const portal = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+    portal.on("connection", (socket) => socket.send(text, () => at.push(performance.now())));
+    await once(portal, "listening");
+    live = new Live({
+      url: `ws://127.0.0.1:${portal.address().port}`,
+      WebSocket: BrowserLikeSocket,
+      random: () => 0.1,
+    });
+    live.subscribe(TOPICS[0], assert.fail);
+    live.start("read-key");
+    await until(() => at.length === 4);
+    live.stop();
+    portal.close();
+    const pauses = at.slice(1).map((time, i) => time - at[i]);
+    assert.ok(pauses[0] >= 90 && pauses[2] > pauses[0], `${pauses}`);
+  });
+}
+
+test("a wait that makes no sense is no wait, and none makes a hot loop", async () => {
+  for (const retry_after_s of [1e12, "soon", -1, null]) {
+    behaviour.declined = { type: "error", code: "unavailable", message: "…", retry_after_s };
+    connections = 0;
+    connect({ random: () => 0.1 });
+    await until(() => live.state.name === "reconnecting");
+    await sleep(40);
+    assert.equal(connections, 1, `${retry_after_s}`);
+    live.stop();
+  }
+});
+
+test("where the browser allows no connection it says so, and the page goes on", async () => {
+  class Forbidden {
+    constructor() {
+      throw new DOMException("An insecure WebSocket connection…", "SecurityError");
+    }
+  }
+  connect({ WebSocket: Forbidden });
+  assert.equal(live.state.name, "reconnecting");
+});
+
+test("a clock that is set has no say in the pauses", async (context) => {
+  connect({ random: () => 1, times: { ...TIMES, steadyAfter: 60_000 } });
+  await until(is("live"));
+  const { now } = Date;
+  context.after(() => (Date.now = now));
+  Date.now = () => now() + 86_400_000;
+  server.clients.forEach((socket) => socket.terminate());
+  await until(() => is("live")() && connections === 2);
+  server.clients.forEach((socket) => socket.terminate());
+  await until(is("reconnecting"));
+  assert.ok(live.state.retryAt - Date.now() > 900, "the second pause in a row is longer");
 });
 
 test("a key that may not read is refused too, though the server keeps the connection", async () => {

@@ -90,7 +90,10 @@ class Ingest:
         body = await read_body(request)
         parsed = parse(body, key.project, ndjson=is_ndjson(request))
         result = await self._batcher.take(parsed, key)
-        return answer(result, request)
+        response = answer(result, request)
+        # A browser hands what waits for a revoked key on to the next one of the same project.
+        response.headers["Livetally-Project"] = str(key.project)
+        return response
 
 
 def is_ndjson(request: web.Request) -> bool:

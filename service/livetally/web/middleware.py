@@ -36,7 +36,7 @@ _encoder = msgspec.json.Encoder()
 HEADERS = CIMultiDict(
     {
         "Access-Control-Allow-Origin": "*",
-        "Access-Control-Expose-Headers": "Retry-After, X-Request-Id",
+        "Access-Control-Expose-Headers": "Livetally-Project, Retry-After, X-Request-Id",
         "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",

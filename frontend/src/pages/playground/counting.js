@@ -1,8 +1,10 @@
-import { Store } from "../../sdk/send/store.js";
-import { Tracker } from "../../sdk/send/track.js";
+import { rejectsKey } from "../../sdk/send/answer.js";
+import { openStore } from "../../sdk/send/store.js";
+import { createTracker } from "../../sdk/send/track.js";
 
 // Promise 3: what is on disk is shown within this time, or the promise of a number was wrong.
 const SHOWN_WITHIN_MS = 2_000;
+const SLOW_AFTER_MS = 2_000;
 
 /**
  * What this page counts itself. While `promises()` says so a count is shown at once, and taken back
@@ -12,21 +14,37 @@ export class Counting {
   #panels;
   #promises;
   #changed;
+  #keyRejected;
   #tracker;
+  #retrying = false;
+  #slow = false;
+  #dropped = 0;
+  #rejected = { count: 0, message: "" };
   #late = null;
-  #lost = 0;
 
   constructor({ panels, promises, changed, rejected }) {
     this.#panels = panels;
     this.#promises = promises;
     this.#changed = changed;
-    const openStore = (to) => new Store(to);
-    this.#tracker = new Tracker({ changed: () => this.#reconcile(), refused: rejected, openStore });
+    this.#keyRejected = rejected;
+    this.#tracker = createTracker({
+      server: "/",
+      openStore,
+      fetch: (...request) => this.#fetch(...request),
+      changed: (again) => this.#reconcile(again),
+      report: (error) => this.#note(error),
+    });
   }
 
   /** What is not confirmed yet, and what was not counted. */
   get state() {
-    return this.#tracker.state();
+    return {
+      unconfirmed: this.#tracker.unconfirmed().length,
+      dropped: this.#dropped,
+      rejected: this.#rejected,
+      retrying: this.#retrying,
+      slow: this.#slow,
+    };
   }
 
   useKey(key) {
@@ -47,24 +65,39 @@ export class Counting {
   }
 
   leave() {
-    this.#tracker.leave((url, text) => navigator.sendBeacon(url, text));
-  }
-
-  comeBack() {
-    this.#tracker.comeBack();
+    this.#tracker.leave(true);
   }
 
   hurry() {
     this.#tracker.hurry();
   }
 
-  #reconcile() {
-    const { unconfirmed, dropped, rejected } = this.state;
-    const lost = dropped + rejected.count;
-    if (lost > this.#lost) this.withdraw();
-    this.#lost = lost;
+  async #fetch(...request) {
+    const overdue = setTimeout(() => {
+      this.#slow = true;
+      this.#changed();
+    }, SLOW_AFTER_MS);
+    try {
+      return await fetch(...request);
+    } finally {
+      clearTimeout(overdue);
+      this.#slow = false;
+    }
+  }
+
+  #note({ code, message, events }) {
+    if (rejectsKey(code)) return this.#keyRejected(message);
+    if (events.length === 0) return;
+    if (code === "queue_full") this.#dropped += events.length;
+    else this.#rejected = { count: this.#rejected.count + events.length, message };
+    this.withdraw();
+  }
+
+  #reconcile(again) {
+    this.#retrying = again;
     clearTimeout(this.#late);
-    if (unconfirmed === 0) this.#late = setTimeout(() => this.#withdrawLate(), SHOWN_WITHIN_MS);
+    const confirmed = this.state.unconfirmed === 0;
+    if (confirmed) this.#late = setTimeout(() => this.#withdrawLate(), SHOWN_WITHIN_MS);
     this.#changed();
   }
 

@@ -163,7 +163,7 @@ onVisits({
     source.stop();
   },
   comeBack() {
-    counting.comeBack();
+    counting.hurry();
     if (readKey() !== null) source.start(readKey());
   },
   hurry() {

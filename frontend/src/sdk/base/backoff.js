@@ -1,4 +1,5 @@
-const LONGEST_WAIT_MS = 3_600_000;
+// What somebody asks who may not be the server at all.
+const LONGEST_WAIT_MS = 300_000;
 
 /**
  * How long to wait before attempt number `attempt` (from 0). Full jitter: after a restart all
@@ -10,11 +11,14 @@ export function backoff(attempt, { base = 500, cap = 15_000, random = Math.rando
   return Math.round(shortest + random() * (longest - shortest));
 }
 
+/** A wait that somebody asks for, in milliseconds: nonsense is none, and none is for ever. */
+export const bounded = (wait) => (wait > 0 ? Math.min(wait, LONGEST_WAIT_MS) : 0);
+
 /** A Retry-After header (seconds or a date) as milliseconds; null when there is none to honour. */
 export function retryAfter(header, now = Date.now()) {
   if (!header) return null;
   const wait = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - now;
-  return Number.isNaN(wait) ? null : Math.min(Math.max(wait, 0), LONGEST_WAIT_MS);
+  return Number.isNaN(wait) ? null : bounded(wait);
 }
 
 /** How long a restarting server asks to stay away, in its close reason; 0 when it doesn't say. */
@@ -25,7 +29,7 @@ export function reconnectAfter(reason) {
   } catch {
     return 0;
   }
-  return Number.isFinite(wait) ? Math.min(Math.max(wait, 0), LONGEST_WAIT_MS) : 0;
+  return typeof wait === "number" ? bounded(wait) : 0;
 }
 
 /** The wait after a refused or failed request: never before the server's Retry-After. */

@@ -1,5 +1,7 @@
 import { start as startAt } from "../client.js";
+import { takeOver } from "./stub.js";
 
 const here = import.meta.url;
 
-export const start = (options) => startAt({ server: new URL("..", here).href, ...options });
+export const start = (options) =>
+  takeOver(startAt({ server: new URL("..", here).href, ...options }));

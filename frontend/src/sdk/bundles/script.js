@@ -1,27 +1,35 @@
+import { takeOver } from "./stub.js";
+
+const TEXTS = ["key", "readKey", "server"];
+
 /**
- * What `<script src=… data-key=…>` asks for, as options for `start`. `src` is the script's name: as
- * a module a script doesn't know its own element, and looks for it.
+ * What `<script async src=… data-key=…>` asks for, as options for `start`; where a tag manager strips
+ * attributes, `src="…?key=…"` does. `src` has the script's name: one that was put there by another
+ * way doesn't know its own element, and looks for it.
  */
 export function readScript(name) {
+  // An element of the page that is called currentScript stands in its place.
+  const { currentScript } = document;
   const script =
-    document.currentScript ?? document.querySelector(`script[data-key][src*="/js/${name}"]`);
-  if (!script?.src) return null;
-  const { key, readKey, server, pageViews, attributes, pointer, ignoreDoNotTrack } = script.dataset;
-  const options = { server: server ?? new URL("..", script.src).href };
-  if (key !== undefined) options.key = key;
-  if (readKey !== undefined) options.readKey = readKey;
-  for (const [name, value] of Object.entries({ pageViews, attributes, pointer, ignoreDoNotTrack })) {
-    if (value !== undefined) options[name] = value !== "off";
+    currentScript instanceof HTMLScriptElement
+      ? currentScript
+      : document.querySelector(`script[src*="/js/${name}"]`);
+  if (!script?.src) return { server: location.origin };
+  const options = { server: new URL("..", script.src).href };
+  const asked = [...new URL(script.src).searchParams, ...Object.entries(script.dataset)];
+  for (const [name, value] of asked) {
+    const option = name.replace(/-(\w)/g, (_, sign) => sign.toUpperCase());
+    options[option] = TEXTS.includes(option) ? value : value !== "off";
   }
   return options;
 }
 
 /** Puts the SDK where classic scripts look for it, and starts it if it was given a key. */
 export function startScript(name, start) {
-  if (globalThis.livetally?.start) return; // included twice: everything would count twice
-  const options = readScript(name) ?? { server: location.origin };
-  const started = options.key || options.readKey ? start(options) : {};
-  globalThis.livetally = Object.assign(started, {
-    start: (given) => start({ server: options.server, ...given }),
-  });
+  const { livetally } = globalThis;
+  if (typeof livetally?.start === "function") return; // included twice: everything would count twice
+  const options = readScript(name);
+  const begin = (given) => takeOver(start({ server: options.server, ...given }));
+  const started = options.key || options.readKey ? begin(options) : {};
+  globalThis.livetally = Object.assign(livetally ?? {}, started, { start: begin });
 }

@@ -1,7 +1,8 @@
-import { backoff, reconnectAfter } from "../base/backoff.js";
+import { rejectsKey } from "../send/answer.js";
+import { attempt } from "../base/attempt.js";
+import { backoff, bounded, reconnectAfter } from "../base/backoff.js";
 
 const TIMES = { readyWithin: 10_000, pingEvery: 20_000, pongWithin: 10_000, steadyAfter: 5_000 };
-const POLICY_VIOLATION = 1008;
 const SERVICE_RESTART = 1012;
 
 /**
@@ -92,7 +93,8 @@ export class Live {
 
   #open() {
     this.#abandon();
-    const socket = new this.#WebSocket(this.#url);
+    const socket = attempt(() => new this.#WebSocket(this.#url));
+    if (!socket) return this.#lost(); // a browser lets no page of https connect to ws:
     this.#socket = socket;
     // A socket that was given up may still speak: it is not listened to.
     const ours = (react) => (event) => this.#socket === socket && react(event);
@@ -112,8 +114,8 @@ export class Live {
     socket?.close();
   }
 
+  // Proxies close with 1008 too: what the server thinks of a key, it says in a message.
   #closed({ code, reason }) {
-    if (code === POLICY_VIOLATION) return this.#refused(reason);
     if (code === SERVICE_RESTART) {
       return this.#lost({ restarting: true, atLeast: reconnectAfter(reason) });
     }
@@ -127,7 +129,7 @@ export class Live {
   }
 
   #lost({ restarting = false, atLeast = 0 } = {}) {
-    const steady = Date.now() - (this.#liveSince ?? Infinity) >= this.#times.steadyAfter;
+    const steady = performance.now() - (this.#liveSince ?? Infinity) >= this.#times.steadyAfter;
     if (steady) this.#attempt = 0;
     this.#liveSince = null;
     this.#abandon();
@@ -139,12 +141,8 @@ export class Live {
   }
 
   #receive(data) {
-    let message;
-    try {
-      message = JSON.parse(data);
-    } catch {
-      return this.#lost();
-    }
+    const message = attempt(() => JSON.parse(data));
+    if (typeof message?.type !== "string") return this.#lost(); // it isn't the server's
     this.#alive();
     this.#react(message);
   }
@@ -184,17 +182,17 @@ export class Live {
     }
   }
 
-  // `retry_after_s` means not now. A key that doesn't allow this is no good here; any other error
-  // is about one topic. One about no subscription leaves the connection as it is.
+  // `retry_after_s` means not now. A key that is no good, or no good for this, only a new one
+  // replaces; any other error is about one topic, or leaves the connection as it is.
   #declined(error) {
     const { id, code, message, retry_after_s } = error;
     const asked = this.#subscriptions.get(id);
     if (asked) asked.asked = false;
     if (retry_after_s !== undefined) {
-      const later = retry_after_s * 1_000 + backoff(0, { random: this.#random });
+      const later = bounded(retry_after_s * 1_000) + backoff(0, { random: this.#random });
       if (!this.#ready) this.#lost({ atLeast: later });
       else if (asked) this.#timers[`subscribe ${id}`] = setTimeout(() => this.#ask(id), later);
-    } else if (asked && code === "wrong_role") {
+    } else if (rejectsKey(code)) {
       this.#refused(message);
     } else if (asked) {
       this.#subscriptions.delete(id);
@@ -225,7 +223,7 @@ export class Live {
     if (!this.#ready) return;
     if (this.#stale) return this.#tell("stale");
     if ([...this.#subscriptions.values()].some(({ missing }) => missing)) return;
-    this.#liveSince ??= Date.now();
+    this.#liveSince ??= performance.now();
     this.#tell("live");
   }
 

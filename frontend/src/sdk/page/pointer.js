@@ -2,9 +2,8 @@
  * Calls `sample(properties)` where the pointer is, while it moves, at most once in `everyMs`, and
  * at once where it goes down. Positions are all that is read, never what is pointed at or typed.
  */
-export function watchPointer(sample, everyMs = 100) {
-  const ending = new AbortController();
-  const options = { capture: true, passive: true, signal: ending.signal };
+export function watchPointer(sample, signal, everyMs = 100) {
+  const options = { capture: true, passive: true, signal };
   let latest = null;
   let timer = null;
   const take = (more) => {
@@ -26,10 +25,6 @@ export function watchPointer(sample, everyMs = 100) {
     },
     options,
   );
-  return () => {
-    clearTimeout(timer);
-    ending.abort();
-  };
 }
 
 /** Fractions of the whole document, whose size in CSS pixels is told with them. */

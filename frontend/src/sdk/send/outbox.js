@@ -1,105 +1,84 @@
-const encoder = new TextEncoder();
-const sizeOf = (event) => encoder.encode(JSON.stringify(event)).length + 1; // and a comma
+import { toJson } from "../base/json.js";
 
-/** Events not yet confirmed, in order, bounded; one batch at most is under way. */
-export class Outbox {
-  #waiting = [];
-  #underWay = [];
-  #capacity;
-  #largestBatch;
-  #batchSize;
-  #batchBytes;
-  dropped = 0;
+// The server knows an id for 24 h at least: an older event might count a second time.
+const SEND_WITHIN_MS = 23 * 3_600_000;
 
-  // The server takes 1,000 events and 1 MiB in a request.
-  constructor({ capacity = 5_000, batchSize = 1_000, batchBytes = 1_000_000 } = {}) {
-    this.#capacity = capacity;
-    this.#largestBatch = this.#batchSize = batchSize;
-    this.#batchBytes = batchBytes;
-  }
+const sizeOf = (event) => new Blob([toJson(event)]).size + 1; // and a comma
+const eventsOf = (entries) => entries.map(({ event }) => event);
+const ageOf = ({ occurred_at }) => Date.now() - Date.parse(occurred_at) || 0;
 
-  get size() {
-    return this.#waiting.length + this.#underWay.length;
-  }
+/** An event of another page; this one's own age by a clock that nobody sets. */
+export const isTooOld = (event) => ageOf(event) > SEND_WITHIN_MS;
 
-  get room() {
-    return this.#capacity - this.size;
-  }
+/**
+ * Events not yet confirmed, in order, bounded; one batch at most is under way, the first of them.
+ * The server takes 1,000 events and 1 MiB in a request.
+ */
+export function createOutbox({ capacity = 5_000, batchSize = 1_000, batchBytes = 1_000_000 } = {}) {
+  let entries = [];
+  let underWay = 0;
+  let most = batchSize;
+  const entryOf = (event, age) => ({ event, bytes: sizeOf(event), since: performance.now() - age });
+  const putBack = () => {
+    underWay = 0;
+  };
+  return {
+    room: () => capacity - entries.length,
 
-  /** Puts older events, as many as there is room for, before those that wait. */
-  restore(events) {
-    const here = new Set(this.unconfirmed().map(({ id }) => id));
-    const missing = events.filter(({ id }) => !here.has(id)).slice(0, this.room);
-    this.#waiting.unshift(...missing.map((event) => ({ event, bytes: sizeOf(event) })));
-  }
+    unconfirmed: () => eventsOf(entries),
 
-  /** False, and counted in `dropped`, when the box is full: the newest is the one refused. */
-  add(event) {
-    if (this.room <= 0) {
-      this.dropped += 1;
-      return false;
-    }
-    this.#waiting.push({ event, bytes: sizeOf(event) });
-    return true;
-  }
+    /** Puts older events before those that wait. */
+    restore(events) {
+      const here = new Set(entries.map(({ event }) => event.id));
+      const missing = events.filter(({ id }) => !here.has(id));
+      entries.splice(underWay, 0, ...missing.map((event) => entryOf(event, ageOf(event))));
+    },
 
-  /** The next batch, which stays in the box until `confirm` or `putBack`. */
-  take() {
-    if (this.#underWay.length > 0) return [];
-    const [first = []] = portions(this.#waiting, this.#batchSize, this.#batchBytes);
-    this.#underWay = this.#waiting.splice(0, first.length);
-    return eventsOf(this.#underWay);
-  }
+    /** False when the box is full: the newest is the one refused. */
+    add: (event) => entries.length < capacity && entries.push(entryOf(event, 0)) > 0,
 
-  confirm() {
-    this.#underWay = [];
-    this.#batchSize = Math.min(this.#largestBatch, this.#batchSize * 2);
-  }
+    /** The next batch, which stays in the box until `confirm` or `putBack`. */
+    take(bytes = batchBytes) {
+      if (underWay > 0) return [];
+      underWay = portion(entries, most, bytes);
+      return eventsOf(entries.slice(0, underWay));
+    },
 
-  /** The same events with the same ids go first next time: sent twice, they count once. */
-  putBack() {
-    this.#waiting = [...this.#underWay, ...this.#waiting];
-    this.#underWay = [];
-  }
+    confirm() {
+      entries.splice(0, underWay);
+      putBack();
+      most = Math.min(batchSize, most * 2);
+    },
 
-  /** It was refused as a whole: half of it next time, until what is wrong with it stands alone. */
-  shrink() {
-    this.#batchSize = Math.max(1, this.#underWay.length >> 1);
-    this.putBack();
-  }
+    /** The same events with the same ids go first next time: sent twice, they count once. */
+    putBack,
 
-  /** Takes out what waits and fits this condition. */
-  discard(condition) {
-    const gone = this.#waiting.filter(({ event }) => condition(event));
-    if (gone.length > 0) this.#waiting = this.#waiting.filter((entry) => !gone.includes(entry));
-    return eventsOf(gone);
-  }
+    /**
+     * It was refused as a whole: half of it next time, until what is wrong with it stands alone;
+     * and that goes last, so that the others don't wait for it.
+     */
+    shrink() {
+      most = underWay >> 1 || 1;
+      if (underWay === 1) entries.push(entries.shift());
+      putBack();
+    },
 
-  unconfirmed() {
-    return eventsOf([...this.#underWay, ...this.#waiting]);
-  }
+    /** Takes out what has waited for too long. */
+    discard() {
+      const oldest = performance.now() - SEND_WITHIN_MS;
+      const gone = entries.filter(({ since }, at) => at >= underWay && since < oldest);
+      entries = entries.filter((entry) => !gone.includes(entry));
+      return eventsOf(gone);
+    },
 
-  /** All that is unconfirmed, the newest first, in arrays of no more than so many bytes as JSON. */
-  inPortions(bytes) {
-    const newestFirst = [...this.#underWay, ...this.#waiting].reverse();
-    return portions(newestFirst, Infinity, bytes).map(eventsOf);
-  }
+    /** The first of all, under way or not, that fit into so many bytes as JSON. */
+    first: (bytes) => eventsOf(entries.slice(0, portion(entries, Infinity, bytes))),
+  };
 }
 
-const eventsOf = (entries) => entries.map(({ event }) => event);
-
-function portions(entries, most, mostBytes) {
-  const found = [];
-  let room = 0;
-  for (const entry of entries) {
-    const last = found.at(-1);
-    if (last && last.length < most && entry.bytes <= room) {
-      last.push(entry);
-      room -= entry.bytes;
-    } else {
-      found.push([entry]);
-      room = mostBytes - 2 - entry.bytes; // the brackets
-    }
-  }
-  return found;
+/** How many of the first make an array of no more than so many bytes; one that is larger is alone. */
+function portion(entries, most, mostBytes) {
+  let room = mostBytes - 2; // the brackets
+  const rest = entries.findIndex(({ bytes }, at) => at >= most || ((room -= bytes) < 0 && at > 0));
+  return rest < 0 ? entries.length : rest;
 }

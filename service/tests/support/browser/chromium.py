@@ -56,13 +56,19 @@ needs_chromium = [
 ]
 
 
+#: A browser that doesn't say that a program steers it: that one isn't counted.
+LIKE_A_PERSON = "--disable-blink-features=AutomationControlled"
+
+
 @asynccontextmanager
-async def launched() -> AsyncIterator[Browser]:
+async def launched(*flags: str) -> AsyncIterator[Browser]:
     """A Chromium without a window, in its sandbox unless we are root, for whom it has none."""
     expect.set_options(timeout=EXPECTED_WITHIN_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=find_chromium(), args=_FLAGS, chromium_sandbox=os.geteuid() != 0
+            executable_path=find_chromium(),
+            args=(*_FLAGS, *flags),
+            chromium_sandbox=os.geteuid() != 0,
         )
         yield browser
         await browser.close()

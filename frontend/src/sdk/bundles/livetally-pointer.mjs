@@ -1,0 +1,1 @@
+export { watchPointer } from "../page/pointer.js";

@@ -1,0 +1,3 @@
+import { defineCount } from "../live/count.js";
+
+defineCount(null);

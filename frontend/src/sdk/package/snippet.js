@@ -1,0 +1,1 @@
+export { STUB, snippet } from "../bundles/stub.js";

@@ -1,0 +1,94 @@
+"""Pages as they are: whatever else runs in them, or was taken from them, they count."""
+
+from collections import Counter
+
+from service.tests.support.browser.chromium import needs_chromium
+from service.tests.support.browser.shop import World, track, views
+
+pytestmark = needs_chromium
+
+
+def without(name: str, owner: str = "Navigator.prototype") -> str:
+    return f"Object.defineProperty({owner}, '{name}', {{ value: undefined }});"
+
+
+# What runs in a page before the SDK does.
+SITUATIONS = {
+    "prototype.js": "Array.prototype.toJSON = function () { return `[${this.join()}]`; };",
+    "frozen-history": "Object.freeze(history);",
+    "own-navigation": "var navigation = document.createElement('nav');",
+    "own-global": "var livetally = document.createElement('ol');",
+    "no-session-storage": """
+        Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('no'); } });""",
+    "full-storage": "Storage.prototype.setItem = () => { throw new DOMException('full'); };",
+    "no-database": without("indexedDB", "window"),
+    "mute-database": "IDBFactory.prototype.open = () => ({});",
+    "forbidden-database": "IDBFactory.prototype.open = () => { throw new Error('no'); };",
+    "no-locks": without("locks"),
+    "mute-locks": """
+        const never = () => new Promise(() => {});
+        const locks = window.LockManager?.prototype ?? {};
+        locks.request = locks.query = never;""",
+    "forbidden-locks": """
+        const locks = window.LockManager?.prototype ?? {};
+        locks.request = async () => { throw new DOMException('no'); };""",
+    "no-beacon": without("sendBeacon"),
+    "false-beacon": "Navigator.prototype.sendBeacon = () => true;",
+    "no-request": without("Request", "window"),
+    "late-fetch": """
+        const broken = async () => { throw new Error('no'); };
+        addEventListener('load', () => { window.fetch = broken; });""",
+    "no-random-uuid": without("randomUUID", "Crypto.prototype"),
+    "clobbered": """
+        addEventListener('DOMContentLoaded', () => {
+          const image = document.createElement('img');
+          image.name = 'currentScript';
+          const form = document.createElement('form');
+          form.id = 'livetally';
+          document.body.prepend(image, form);
+        });""",
+}
+
+
+async def test_whatever_else_runs_in_a_page_it_counts(world: World) -> None:
+    """Foreign code, dead storage, replaced globals: its view and what it tracks count, though it is
+    left at once."""
+    world.shop.body = world.script("livetally-track.js")
+    wanted: Counter[tuple[str, str]] = Counter()
+    for name, script in SITUATIONS.items():
+        context = await world.visitor()
+        await context.add_init_script(script)
+        page = await world.visit(context, f"/{name}")
+        await track(page, name)
+        await page.goto("about:blank")
+        wanted += views(f"/{name}") + Counter({("sale", name): 1})
+    await world.counted(wanted)
+
+
+async def test_a_clock_that_is_set_while_events_wait(world: World) -> None:
+    """They were tracked a moment ago, whatever the clock says now."""
+    world.shop.body = world.script("livetally-track.js", page_views="off")
+    for days in (3, -3):
+        context = await world.visitor()
+        await context.route("**/v1/events*", lambda route: route.abort())
+        page = await world.visit(context)
+        await track(page, f"{days}", 2)
+        await page.wait_for_event("requestfailed")
+        await page.evaluate(
+            "(days) => { const { now } = Date; Date.now = () => now() + days * 86_400_000; }", days
+        )
+        await context.unroute("**/v1/events*")
+        await track(page, f"{days}")
+    await world.counted(Counter({("sale", "3"): 3, ("sale", "-3"): 3}))
+
+
+async def test_a_tag_manager_that_strips_attributes(world: World) -> None:
+    """The key and all options may stand in the script's address."""
+    asked = f"key={world.write_key}&join-paths=on&page-views=off"
+    world.shop.body = (
+        f'<script async src="{world.process.url}/js/livetally-track.js?{asked}"></script>'
+    )
+    page = await world.visit(await world.visitor(), "/quiet/")
+    await track(page, "by address")
+    await page.evaluate("livetally.pageView()")
+    await world.counted(views("/quiet") + Counter({("sale", "by address"): 1}))
