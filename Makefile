@@ -36,7 +36,7 @@ VENV_BROKEN := $(shell test -x .venv/bin/python || echo always)
 NEEDS_WHEEL := import sys; sys.exit(sys.platform != "linux" or sys.version_info < (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-aws test dist package-test compose-test load-test test-service test-frontend lint format lock bench jitter \
+.PHONY: help run run-aws test dist dist-npm package-test compose-test load-test test-service test-frontend lint format lock bench jitter \
 	load chaos archive-load queue-load fuzz audit tools terraform-test inspec-test clean clean-data always
 
 help:
@@ -44,6 +44,7 @@ help:
 	@echo "make run-aws          the same, with S3, SQS and SNS of its own, and a worker"
 	@echo "make test             lint, then the tests, on the real servers"
 	@echo "make dist             the sdist and the wheel, pages inside, to dist/"
+	@echo "make dist-npm         the browser SDK as an npm package, to dist/"
 	@echo "make package-test     install the wheel into an empty environment, and use it"
 	@echo "make compose-test     docker compose up, and break it: tasks, Postgres, Redis, a deploy"
 	@echo "make lint             ruff and mypy --strict"
@@ -93,6 +94,10 @@ dist: .venv/.local $(PAGE)
 	@.venv/bin/python -c 'from setuptools import build_meta; build_meta.build_sdist("dist")' >/dev/null
 	@.venv/bin/python -m pip wheel -qq --no-deps --no-build-isolation --wheel-dir dist dist/livetally-*.tar.gz
 	@ls dist/*.whl dist/*.tar.gz
+
+dist-npm: $(PAGE)
+	@rm -rf dist/npm dist/*.tgz && mkdir -p dist
+	@cd frontend && node build-npm.js ../dist/npm && npm pack --silent --pack-destination ../dist ../dist/npm
 
 package-test: .venv/.dev dist
 	@.venv/bin/python -m pytest service/tests/repo/test_install.py $(ARGS)

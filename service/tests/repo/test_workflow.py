@@ -21,7 +21,7 @@ JOBS = {
     for workflow, content in WORKFLOWS.items()
     for name, job in content["jobs"].items()
 }
-PUBLISHING = ("pypi", "publish-image", "github", "deploy")
+PUBLISHING = ("pypi", "npm", "publish-image", "github", "deploy")
 TOOLS = Path(sys.executable).parent
 
 
