@@ -89,10 +89,9 @@ async def test_leaving_the_page_sends_what_waits(world: World) -> None:
     """What happens as the page is left is counted though nobody comes back; what a browser doesn't
     take on leaving waits on disk for the next visit."""
     page_with_sdk = world.script("livetally-track.js", page_views="off")
-    context = await world.visitor()
     for _ in range(3):
         world.shop.body = page_with_sdk
-        page = await world.visit(context)
+        page = await world.visit(await world.visitor())
         world.shop.body = ""
         await page.evaluate(
             """() => {
@@ -105,6 +104,7 @@ async def test_leaving_the_page_sends_what_waits(world: World) -> None:
     await world.counted(Counter({("sale", "mediumspringgreen"): 600}))
 
     world.shop.body = page_with_sdk
+    context = await world.visitor()
     await context.route("**/v1/events*", lambda route: route.abort())
     page = await world.visit(context)
     await track(page, "gold")

@@ -16,13 +16,17 @@ export function watchAttributes(happened, signal) {
   const count = (type, element) => happened(type, attribute(element, NAME));
   let gesture = null;
   let over = null;
+  const ended = () => (gesture = null);
   on("click", (event) => {
     const element = find(event, "click");
     if (!element || isPartOf(gesture, event)) return;
     gesture = { trusted: event.isTrusted, control: labelledBy(event) };
-    setTimeout(() => (gesture = null));
+    setTimeout(ended);
     count("click", element);
   });
+  // A timer may come late: what somebody does next is another gesture at once.
+  on("keydown", ended);
+  on("pointerdown", ended);
   on("pointerover", (event) => {
     const element = find(event, "hover");
     const entered = element !== over;

@@ -8,7 +8,7 @@ import { createOutbox } from "./outbox.js";
 const ANSWER_WITHIN_MS = 15_000;
 // Browsers let a page that goes away have 64 KiB under way, all together.
 const LAST_BYTES = 60_000;
-const STRANGER = "Something else answers, or it redirects: status ";
+const STRANGER = "Not Livetally, or a redirect: status ";
 
 const textOf = (events) => `[${events.map(toJson)}]`;
 
