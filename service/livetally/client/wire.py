@@ -117,8 +117,8 @@ class Wire:
                 return await read(response, type, most_bytes)
         except BROKEN as broken:
             never_left = isinstance(broken, aiohttp.ClientConnectorError)
-            why = f"{self.url}: {str(broken) or broken.__class__.__name__}."
-            raise Unavailable(why, untouched=never_left) from None
+            why = " ".join(str(broken).split())[:300] or broken.__class__.__name__
+            raise Unavailable(f"{self.url}: {why}.", untouched=never_left) from None
 
 
 def open_session() -> aiohttp.ClientSession:
