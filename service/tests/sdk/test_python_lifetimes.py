@@ -5,6 +5,7 @@ The programs in programs/ end in these ways; none closes its client.
 
 import asyncio
 import os
+import re
 import sys
 import urllib.request
 from pathlib import Path
@@ -132,7 +133,9 @@ async def test_signals_and_daemon_threads_lose_nothing(service: Service) -> None
         run(service, "ends.py", "by_signals"), run(service, "ends.py", "by_thread")
     )
     assert (status, complained) == (0, "")
-    assert (daemon[0], daemon[2]) == (0, "")
+    # Where the end of the interpreter stops the thread in the middle of a `track`, that is said.
+    assert daemon[0] == 0
+    assert re.fullmatch(r"(1 events were not sent: .*\n)?", daemon[2])
     counted = totals_in(service.database_url)
     assert (counted["loop"], counted["signal"]) == (3_000, int(said))
     assert counted["main"] == 1
