@@ -18,6 +18,7 @@ SHIPPED = (
     "frontend/dist/assets/*",
     "frontend/dist/js/*",
     "frontend/screenshots/*.png",
+    "frontend/src/sdk/package/README.md",
     "inspec/README.md",
     "loadtest/README.md",
     "loadtest/results/bench/growth.png",
