@@ -61,7 +61,9 @@ def test_every_document_is_in_the_table() -> None:
         for pattern in ("*.md", ".github/SECURITY.md", "*/**/*.md")
         for file in ROOT.glob(pattern)
     }
-    hidden = re.compile(r"(\.venv|(frontend/)?(node_modules|dist)|loadtest/results|\.(?!github/S)|build)")
+    hidden = re.compile(
+        r"(\.venv|(frontend/)?(node_modules|dist)|loadtest/results|\.(?!github/S)|build)"
+    )
     assert listed == {path for path in there if not hidden.match(path)}
 
 
