@@ -1,41 +1,46 @@
 """What Postgres must hold after any fault: every count is that of the log."""
 
 import json
+from typing import Any
 
 import psycopg
 
 from livetally.db import sql
-from service.tests.support.postgres import query, totals_in
+from service.tests.support.postgres import query
 
 
 def check_counts(database_url: str) -> None:
-    """Totals, minutes and positions are those of the log; `/v1/verify` says so too."""
+    """Totals, minutes and positions are those of the log; `/v1/verify` says so too.
+
+    All as of one moment: what hung when its process ended may still be committed.
+    """
     with psycopg.connect(database_url) as connection:
-        cursor = psycopg.RawCursor(connection)
-        (document,) = cursor.execute(sql.query("verify"), (1, 100)).fetchone() or ("{}",)
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        _check_counts(psycopg.RawCursor(connection))
+
+
+def _check_counts(cursor: psycopg.RawCursor[tuple[Any, ...]]) -> None:
+    def rows(statement: str) -> list[tuple[Any, ...]]:
+        return cursor.execute(statement).fetchall()
+
+    (document,) = cursor.execute(sql.query("verify"), (1, 100)).fetchone() or ("{}",)
     assert json.loads(document)["differences"] == []
-    counted = query(database_url, "SELECT type, subject, count(*) FROM events GROUP BY 1, 2")
-    assert {(type_, subject): n for type_, subject, n in counted} == {
-        (type_, subject): n
-        for type_ in ("click", "hover")
-        for subject, n in totals_in(database_url, type_).items()
-        if subject
-    }
-    for type_ in {type_ for type_, _, _ in counted}:
-        totals = totals_in(database_url, type_)
-        assert totals.pop("") == sum(totals.values()), "the grand total is another"
-    minutes = (
-        "SELECT type, subject_key, sum(n) FROM {} GROUP BY 1, 2 ORDER BY 1, 2"  # whatever the slot
+    counted = rows("SELECT type, subject, count(*) FROM events GROUP BY 1, 2 ORDER BY 1, 2")
+    totals = rows("SELECT type, subject, sum(n) FROM totals GROUP BY 1, 2 ORDER BY 1, 2")
+    assert [row for row in totals if row[1]] == counted
+    grand = rows("SELECT type, '', count(*) FROM events GROUP BY 1 ORDER BY 1")
+    assert [row for row in totals if not row[1]] == grand, "a grand total is another"
+    of_subjects = "SELECT type, subject_key, sum(n) FROM {} GROUP BY 1, 2 ORDER BY 1, 2"
+    assert rows(of_subjects.format("minutes")) == rows(of_subjects.format("totals"))
+    positions = rows(
+        "SELECT slot, min(seq), max(seq), count(DISTINCT seq), count(*) FROM events"
+        " GROUP BY 1 ORDER BY 1"
     )
-    assert query(database_url, minutes.format("minutes")) == query(
-        database_url, minutes.format("totals")
-    )
-    positions = (
-        "SELECT slot, min(seq), max(seq), count(DISTINCT seq), count(*) FROM events GROUP BY 1"
-    )
-    for slot, first, last, distinct, count in query(database_url, positions):
+    for slot, first, last, distinct, count in positions:
         assert (first, last, distinct) == (1, count, count), f"slot {slot} has gaps"
-        assert query(database_url, "SELECT seq FROM slots WHERE slot = %s", slot) == [(count,)]
+    assert rows("SELECT slot, seq FROM slots ORDER BY 1") == [
+        (slot, count) for slot, *_, count in positions
+    ]
 
 
 def lock_waits(database_url: str) -> int:
