@@ -61,7 +61,8 @@ async def test_one_gesture_is_one_event(world: World) -> None:
         await page.locator(selector).first.press(key)
         wanted["click", subject] += 1
     await page.evaluate(
-        """() => {
+        """async () => {
+          await new Promise((later) => setTimeout(later)); // not in the last key's gesture
           document.querySelector("b").click();
           const buy = document.querySelector("[data-livetally='in card']");
           for (let i = 0; i < 3; i++) buy.click();
