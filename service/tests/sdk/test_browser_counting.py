@@ -77,7 +77,7 @@ async def test_what_happens_on_a_page_is_counted(world: World) -> None:
     assert await context.cookies() == []
     assert await page.evaluate("globalThis.hacked") is None
 
-    async with Shop.open(world.process.url) as elsewhere:
+    async with Shop.open(world.url) as elsewhere:
         elsewhere.body = world.script()
         other = await context.new_page()
         other.on("console", lambda message: world.warned.append(message.text))
@@ -94,7 +94,7 @@ async def test_as_a_module_with_errors_told(world: World) -> None:
     will never count, and what is good beside it counts."""
     for name in ("livetally.mjs", "livetally-track.mjs"):
         world.shop.module = f"""
-          import {{ start }} from "{world.process.url}/js/{name}";
+          import {{ start }} from "{world.url}/js/{name}";
           globalThis.errors = [];
           const onerror = ({{ code, events: [{{ subject }}] }}) =>
             errors.push([code, subject.toWellFormed()]);

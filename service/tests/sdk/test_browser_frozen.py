@@ -41,7 +41,7 @@ async def test_a_frozen_server_delays_no_page(world: World) -> None:
     can be used, only `load` waits."""
     key = await make_key(world.api.database_url, "demo", Role.WRITE, "boxed")
     read_key = world.api.keys[Role.READ]
-    async with Box.before(world.process.url) as box, Shop.open(box.url) as shop:
+    async with Box.before(world.url) as box, Shop.open(box.url) as shop:
         box.thawed.clear()
         shop.also_runs = "'unsafe-inline'"
         options = {"server": box.url, "key": key, "readKey": read_key}

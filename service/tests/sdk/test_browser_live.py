@@ -7,7 +7,7 @@ from playwright.async_api import expect
 from livetally.dev.servers import LocalPostgres
 from livetally.web.keys import Role
 from service.tests.support.browser.chromium import needs_chromium
-from service.tests.support.browser.shop import World
+from service.tests.support.browser.shop import MortalWorld, World
 from service.tests.support.paths import FRONTEND
 from service.tests.support.postgres import unreachable
 from service.tests.support.waiting import until
@@ -17,9 +17,10 @@ AXE = FRONTEND / "node_modules" / "axe-core" / "axe.min.js"
 pytestmark = needs_chromium
 
 
-async def test_watching_through_a_killed_server(world: World) -> None:
+async def test_watching_through_a_killed_server(mortal_world: MortalWorld) -> None:
     """All subscriptions share one connection. Through a kill -9 of the server a feed has every
     event, in order, once, and a total is exact; the state says what is going on."""
+    world = mortal_world
     world.shop.body = world.script(page_views="off")
     page = await world.visit(await world.visitor())
     sockets: list[str] = []
@@ -67,7 +68,7 @@ async def test_a_number_on_a_foreign_page(
 ) -> None:
     """`<livetally-count>` under a strict policy: the exact total, live, over one connection however
     many there are; hostile attributes are text; it says when it is stale, and axe finds nothing."""
-    script = f'<script async src="{world.process.url}/js/livetally-count.js"></script>'
+    script = f'<script async src="{world.url}/js/livetally-count.js"></script>'
     read_key = world.api.keys[Role.READ]
     hostile = "&lt;img src=x onerror=globalThis.hacked=1&gt;"
     world.shop.body = script + "".join(

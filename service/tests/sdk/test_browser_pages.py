@@ -85,9 +85,7 @@ async def test_a_clock_that_is_set_while_events_wait(world: World) -> None:
 async def test_a_tag_manager_that_strips_attributes(world: World) -> None:
     """The key and all options may stand in the script's address."""
     asked = f"key={world.write_key}&join-paths=on&page-views=off"
-    world.shop.body = (
-        f'<script async src="{world.process.url}/js/livetally-track.js?{asked}"></script>'
-    )
+    world.shop.body = f'<script async src="{world.url}/js/livetally-track.js?{asked}"></script>'
     page = await world.visit(await world.visitor(), "/quiet/")
     await track(page, "by address")
     await page.evaluate("livetally.pageView()")

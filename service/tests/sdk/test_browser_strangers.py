@@ -41,7 +41,7 @@ STRANGERS = {
 @asynccontextmanager
 async def boxed(world: World) -> AsyncIterator[tuple[Box, Shop]]:
     """A shop that knows the server by the box's address."""
-    async with Box.before(world.process.url) as box, Shop.open(box.url) as shop:
+    async with Box.before(world.url) as box, Shop.open(box.url) as shop:
         yield box, shop
 
 
@@ -118,7 +118,7 @@ async def test_what_waits_for_a_revoked_key_goes_with_the_next(world: World) -> 
     def shop_with(*keys: str, server: str = "") -> str:
         scripts = [f"start({{key: '{key}', pageViews: false}})" for key in keys]
         world.shop.module = (
-            f"import {{ start }} from '{server or world.process.url}/js/livetally-track.mjs';"
+            f"import {{ start }} from '{server or world.url}/js/livetally-track.mjs';"
             f"globalThis.clients = [{', '.join(scripts)}];"
         )
         return '<script type="module" src="/shop.mjs"></script>'

@@ -8,15 +8,16 @@ from typing import Any
 from playwright.async_api import Error as PlaywrightError
 
 from service.tests.support.browser.chromium import needs_chromium
-from service.tests.support.browser.shop import World, has_waiting, nothing_waits, track
+from service.tests.support.browser.shop import MortalWorld, World, has_waiting, nothing_waits, track
 from service.tests.support.waiting import until
 
 pytestmark = needs_chromium
 
 
-async def test_offline_and_back_in_two_tabs(world: World) -> None:
+async def test_offline_and_back_in_two_tabs(mortal_world: MortalWorld) -> None:
     """Events made offline in two tabs count when the network is back, each once, and are sent once:
     also those of a tab that was closed meanwhile, which the other one sends."""
+    world = mortal_world
     world.shop.body = world.script(page_views="off")
     context = await world.visitor()
     one, two = await world.visit(context), await world.visit(context)
@@ -53,9 +54,12 @@ async def test_offline_and_back_in_two_tabs(world: World) -> None:
     assert await world.duplicates() == 0
 
 
-async def test_a_server_that_is_killed_while_pages_reload_and_close(world: World) -> None:
+async def test_a_server_that_is_killed_while_pages_reload_and_close(
+    mortal_world: MortalWorld,
+) -> None:
     """What was tracked while there was no server counts once it is back, to the last one: through
     reloads, closed tabs and answers that never came."""
+    world = mortal_world
     world.shop.body = world.script(page_views="off")
     context = await world.visitor()
     page = await world.visit(context)

@@ -68,10 +68,10 @@ class Shop:
 
 
 class World:
-    """Livetally as a process, a shop that uses it, and a browser of somebody who visits."""
+    """Livetally, a shop that uses it, and a browser of somebody who visits."""
 
-    def __init__(self, process: Process, api: Service, shop: Shop, browser: Browser) -> None:
-        self.process = process
+    def __init__(self, api: Service, shop: Shop, browser: Browser) -> None:
+        self.url = api.url
         self.api = api
         self.shop = shop
         self.browser = browser
@@ -85,7 +85,7 @@ class World:
         """A script element with these data attributes, for a shop's page."""
         given = {"key": self.write_key, "read-key": self.api.keys[Role.READ], **data}
         attributes = "".join(f' data-{each.replace("_", "-")}="{v}"' for each, v in given.items())
-        return f'<script async src="{self.process.url}/js/{name}"{attributes}></script>'
+        return f'<script async src="{self.url}/js/{name}"{attributes}></script>'
 
     async def visitor(self, **options: Any) -> BrowserContext:
         self.contexts.append(await self.browser.new_context(**options))
@@ -138,6 +138,12 @@ class World:
             for line in lines
             if line.startswith("livetally_events_duplicate_total")
         )
+
+
+class MortalWorld(World):
+    """Livetally is a process here, which a test may kill and start again."""
+
+    process: Process
 
 
 def views(path: str, n: int = 1, unique: int = 1) -> Counter[tuple[str, str]]:
