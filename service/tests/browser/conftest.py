@@ -20,6 +20,14 @@ from service.tests.support.postgres import make_keys
 from service.tests.support.process import Process
 from service.tests.support.server import Service, serving
 
+#: Without a graphics card what moves costs half of a test's CPU: tests of motion ask for it.
+_PERSON = {
+    "viewport": DESKTOP,
+    "locale": "en-GB",
+    "timezone_id": "UTC",
+    "reduced_motion": "reduce",
+}
+
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def open_tab(chromium: Browser) -> AsyncIterator[OpenTab]:
@@ -28,7 +36,7 @@ async def open_tab(chromium: Browser) -> AsyncIterator[OpenTab]:
         tabs: list[Tab] = []
 
         async def open_tab(url: str, *, expected: str = "", base: str = "", **options: Any) -> Tab:
-            options = {"viewport": DESKTOP, "locale": "en-GB", "timezone_id": "UTC", **options}
+            options = {**_PERSON, **options}
             context = await contexts.enter_async_context(await chromium.new_context(**options))
             tabs.append(Tab(await context.new_page(), base or url, expected))
             await tabs[-1].page.goto(url)
