@@ -1,6 +1,7 @@
 """Atheris on every decoder of ours (service/tests/support/decoders.py).
 
-Which branches an input reaches leads it to the next.
+Which branches an input reaches leads it to the next. What is slow breaks a decoder too: some are
+also made long, by a part of it many times over, and may cost no more than its size is worth.
 
     make fuzz                                     20 s each
     make fuzz ARGS="--seconds 600 body frame"     some of them for longer
@@ -10,9 +11,12 @@ What it found on the way is kept in .fuzz/NAME and gone on from. What breaks a d
 """
 
 import argparse
+import random
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
 import atheris
 
@@ -23,6 +27,15 @@ with atheris.instrument_imports(include=["livetally", "loadtest.load"]):
     from service.tests.support.decoders import SEEDS, TARGETS
 
 MAX_BYTES = 4_096
+#: An input is made as long as this; each byte may then cost so much CPU, with the tracing.
+LONG_BYTES = 16 * 1024
+MOST_NS_A_BYTE = 30_000
+#: One in so many inputs is tried long, which costs as much as a hundred others.
+LONG_EVERY = 100
+
+
+class TooSlow(Exception):
+    """A decoder took more than `MOST_NS_A_BYTE`, each of three times."""
 
 
 def main() -> int:
@@ -59,8 +72,37 @@ def fuzz(name: str, seconds: int) -> None:
         *(f"-max_total_time={seconds}", f"-max_len={MAX_BYTES}", "-timeout=10"),
         *(f"-artifact_prefix={KEPT}/", str(corpus)),
     ]
-    atheris.Setup([sys.argv[0], *libfuzzer], TARGETS[name])
+    atheris.Setup([sys.argv[0], *libfuzzer], _timed(TARGETS[name]))
     atheris.Fuzz()
+
+
+def _timed(target: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    tries = 0
+
+    def run(data: bytes) -> None:
+        nonlocal tries
+        tries += 1
+        target(data)
+        if data and tries % LONG_EVERY == 0:
+            _refuse_slow(target, _long(data, random.Random(tries)))
+
+    return run
+
+
+def _long(data: bytes, choose: random.Random) -> bytes:
+    start, end = sorted(choose.choices(range(len(data) + 1), k=2))
+    middle = data[start:end] or data
+    return data[:start] + middle * (LONG_BYTES // len(middle)) + data[end:]
+
+
+def _refuse_slow(target: Callable[[bytes], None], text: bytes) -> None:
+    allowed = MOST_NS_A_BYTE * len(text)
+    for _ in range(3):  # what slows all of a machine passes
+        began = time.process_time_ns()
+        target(text)
+        if time.process_time_ns() - began < allowed:
+            return
+    raise TooSlow(f"{len(text):,} bytes took over {allowed / 1e9:.1f} s of CPU")
 
 
 if __name__ == "__main__":

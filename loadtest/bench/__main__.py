@@ -9,6 +9,7 @@ from pathlib import Path
 from loadtest.bench.fanout import delays, frames, idle, most_frames
 from loadtest.bench.growth import growth
 from loadtest.bench.ingest import batches, postgres_alone, single_events
+from loadtest.bench.parsing import parsing
 from loadtest.bench.peers import peers
 from loadtest.lib.client import command
 from loadtest.lib.figures import Figures, machine
@@ -56,6 +57,7 @@ def _parts() -> dict[str, tuple]:
         "delays": (delays, (1, 2), (3, 3)),
         "idle": (idle, (5,), (10,)),
         "peers": (peers, (1, 1), (2, 3)),
+        "parsing": (parsing, (1,), (3,)),
         "growth": (growth, (1, 100_000), (2, 10_000_000)),
     }
 

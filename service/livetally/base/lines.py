@@ -10,6 +10,9 @@ from .errors import MalformedObject
 MAX_LINE_BYTES = MAX_BODY_BYTES
 #: What is unpacked at once: a gzip bomb is taken in such steps, like everything else.
 STEP_BYTES = 256 * 1024
+#: What is given to the unpacker at once. It copies what it doesn't take, after each of its steps and
+#: each of many small members.
+_PACKED_BYTES = 16 * 1024
 
 #: What some editors and exports put before UTF-8.
 BOM = b"\xef\xbb\xbf"
@@ -63,6 +66,7 @@ async def unpacked(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes,
 
     Raises MalformedObject if they then turn out not to be, or end too early.
     """
+    chunks = _cut(chunks)
     start = b""
     async for chunk in chunks:
         start += chunk
@@ -91,6 +95,12 @@ async def unpacked(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes,
         packed = packed or await anext(chunks, b"")
     if not unpack.eof:
         raise MalformedObject("The object ends in the middle of its gzip.")
+
+
+async def _cut(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async for chunk in chunks:
+        for at in range(0, len(chunk), _PACKED_BYTES):
+            yield chunk[at : at + _PACKED_BYTES]
 
 
 def _step(unpack: "zlib._Decompress", packed: bytes) -> bytes:

@@ -19,11 +19,13 @@ def has_nul(value: Any) -> bool:
     return isinstance(value, list) and any(map(has_nul, value))
 
 
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # both halves
-    rb"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
+_HIGH, _LOW = (rb"\\u[dD][%s][0-9a-fA-F]{2}" % digits for digits in (b"89abAB", b"c-fC-F"))
+# Runs are one match, so that a text of nothing else costs little more than any other.
+_ESCAPES = re.compile(
+    rb"(?P<whole>(?:\\\\|%(high)b%(low)b)++)|(?:%(high)b(?!%(low)b)|%(low)b)++"
+    % {b"high": _HIGH, b"low": _LOW}
 )
+_REPLACED = rb"\ufffd"
 
 
 def whole_characters(text: bytes) -> bytes:
@@ -32,7 +34,11 @@ def whole_characters(text: bytes) -> bytes:
     That is what JSON.stringify and json.dumps write of a text that was cut within an emoji. No
     decoder takes it; with this they see where the values around it begin and end.
     """
-    return _ESCAPE.sub(lambda escape: rb"\ufffd" if escape["half"] else escape[0], text)
+    if rb"\u" not in text:
+        return text
+    return _ESCAPES.sub(
+        lambda run: run["whole"] or _REPLACED * (len(run[0]) // len(_REPLACED)), text
+    )
 
 
 def as_written(values: Iterable[Raw], whole: bytes, text: bytes) -> list[bytes]:

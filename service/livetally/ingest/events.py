@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from ..base.config import MAX_EVENTS
 from ..base.errors import MalformedJson, TooManyEvents, Unprocessable
-from ..base.validation import as_written, has_nul, plainly, whole_characters
+from ..base.validation import MAX_QUOTED, as_written, has_nul, plainly, whole_characters
 
 MAX_PROPERTIES_BYTES = 16 * 1024
 MAX_DEPTH = 32
@@ -275,10 +275,11 @@ def _check_key_count(text: bytes, keys: int) -> None:
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BadEvent("duplicate_key", f"The key `{twice}` is given twice.")
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise BadEvent("duplicate_key", f"The key `{name[:MAX_QUOTED]}` is given twice.")
+        seen.add(name)
 
 
 def _check_nul(text: bytes) -> None:

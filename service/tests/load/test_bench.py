@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from loadtest.bench import growth
+from loadtest.bench import growth, parsing
 from loadtest.bench.ingest import batch_of, send, single_events
 from loadtest.lib.figures import Figures
 from loadtest.lib.stand import Wrong, stand
@@ -52,3 +52,13 @@ def test_what_grows_is_measured_and_drawn(tmp_path: Path, monkeypatch: pytest.Mo
     for size in ("3 projects", "2,000 subjects", "2,000 events in the log before", "2 processes"):
         assert {f"growth, {size}", f"growth, {size}: Postgres CPU"} <= names
     assert (tmp_path / "results" / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", parsing.SHAPES)
+def test_what_a_byte_costs_does_not_grow(name: str) -> None:
+    """Sixteen times the text costs about sixteen times as much, whatever it looks like: a ratio
+    within one run. The quickest of three pairs counts, since neighbours only ever slow."""
+    small, large = parsing.SIZES
+    shape = parsing.SHAPES[name]
+    growths = [parsing.cost_ns(shape, large) / parsing.cost_ns(shape, small) for _ in range(3)]
+    assert min(growths) < parsing.MOST_GROWTH, growths
