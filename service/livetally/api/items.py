@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import hdrs, web
 from msgspec import Meta, Raw
 
+from ..base.client_address import address_of
 from ..base.config import MAX_EVENTS
 from ..base.errors import (
     BadRequest,
@@ -23,6 +24,7 @@ from ..base.errors import (
     NotFoundError,
     RequestTimeout,
     TooLarge,
+    TooManyEvents,
     Unprocessable,
     UnsupportedMediaType,
     VersionConflict,
@@ -46,7 +48,7 @@ from ..web.auth import Auth, Key
 from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
-from ..web.rate_limits import Limits
+from ..web.rate_limits import Limits, Sender
 
 MAX_VALUE_BYTES = 64 * 1024
 #: A page of a list ends after about this many bytes of values.
@@ -96,7 +98,7 @@ _CONDITIONS = {
 }
 _BODY_ERRORS = (
     *(BadRequest, MalformedJson, RequestTimeout, TooLarge, UnsupportedMediaType),
-    Unprocessable,
+    *(TooManyEvents, Unprocessable),
 )
 
 
@@ -128,8 +130,11 @@ class Items:
     )
     async def put_item(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.WRITE)
-        put = PutItem(place.id or "", Raw(await _read_value(request)), _expected(request))
-        (stored,) = await self._put(key, place.key, [put])
+        body = await read_body(request)
+        sender = await self._limits.admit(key, address_of(request), len(body))
+        check_item(body)
+        put = PutItem(place.id or "", Raw(body), _expected(request))
+        (stored,) = await self._put(sender, place.key, [put])
         return _with_etag(StoredItem(place.key, stored.id, stored.version, stored.updated_at))
 
     @operation(
@@ -144,8 +149,9 @@ class Items:
     )
     async def put_items(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.WRITE)
-        puts = _parse_batch(await read_body(request))
-        stored = await self._put(key, place.key, puts)
+        body = await read_body(request)
+        sender = await self._limits.admit(key, address_of(request), len(body))
+        stored = await self._put(sender, place.key, _parse_batch(body))
         return json_response(StoredItems(stored))
 
     @operation(
@@ -176,7 +182,7 @@ class Items:
     )
     async def delete_item(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.WRITE)
-        await self._limits.spend(key, 1)
+        await self._limits.admit(key, address_of(request), 0)
         expected = _expected(request)
         at = (key.project, place.key, place.id)
         rows = await self._database.rows("remove_item", *at, expected)
@@ -221,8 +227,11 @@ class Items:
                 " its id is 1-128 characters."
             ) from None
 
-    async def _put(self, key: Key, item_key: str, puts: Sequence[PutItem]) -> list[ItemVersion]:
-        await self._limits.spend(key, len(puts))
+    async def _put(
+        self, sender: Sender, item_key: str, puts: Sequence[PutItem]
+    ) -> list[ItemVersion]:
+        await self._limits.settle(sender, len(puts))
+        key = sender.key
         document = await self._database.value(
             "put_items", key.project, item_key, _encoder.encode(puts).decode()
         )
@@ -236,12 +245,6 @@ class Items:
             key.project, item_key, [(item.id, item.version) for item in answer.items]
         )
         return answer.items
-
-
-async def _read_value(request: web.Request) -> bytes:
-    body = await read_body(request)
-    check_item(body)
-    return body
 
 
 def check_item(value: bytes) -> None:

@@ -5,9 +5,14 @@ only as far as trusted proxies vouch for it: anybody can send the header.
 """
 
 import ipaddress
+import logging
 from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
 
 from aiohttp import web
+
+log = logging.getLogger(__name__)
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -17,7 +22,47 @@ def parse_networks(text: str) -> list[_Network]:
     return [ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip()]
 
 
-def client_address(trusted: list[_Network]) -> Callable[[web.Request], str | None]:
+Find = Callable[[web.Request], str | None]
+FIND: web.AppKey[Find] = web.AppKey("client_address")
+
+
+class Peer(NamedTuple):
+    """Where a connection comes from."""
+
+    origin: str | None
+    address: str | None
+
+
+def peer_of(request: web.Request) -> Peer:
+    return Peer(request.headers.get("Origin"), address_of(request))
+
+
+def address_of(request: web.Request) -> str | None:
+    """The client's address; None if it came by a proxy that nobody named.
+
+    A neighbour of ours that brings an `X-Forwarded-For` and isn't trusted is taken for one:
+    whoever is behind it is not to share the limits of one address.
+    """
+    address = request.app[FIND](request)
+    if address != request.remote or "X-Forwarded-For" not in request.headers:
+        return address
+    if not _is_near(address):
+        return address
+    _warn(address)
+    return None
+
+
+@lru_cache
+def _warn(address: str | None) -> None:
+    """Once for each."""
+    log.warning(
+        "%s says for whom it asks: if it is a proxy, name it in LIVETALLY_TRUSTED_PROXIES. Its"
+        " clients are not limited by address.",
+        address,
+    )
+
+
+def client_address(trusted: list[_Network]) -> Find:
     """What tells a request's client: the last address that no trusted proxy has."""
 
     def is_trusted(address: str) -> bool:
@@ -42,3 +87,10 @@ def client_address(trusted: list[_Network]) -> Callable[[web.Request], str | Non
         return address
 
     return find
+
+
+def _is_near(address: str | None) -> bool:
+    try:
+        return address is not None and ipaddress.ip_address(address.partition("%")[0]).is_private
+    except ValueError:
+        return False  # a Unix socket's peer

@@ -121,6 +121,24 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             " together; 0: any number",
         ),
     ] = 0
+    public_key_rate: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Events a second that a key bound to origins may send if it was given no"
+            " rate, a tenth of them from one address; 0: any number",
+        ),
+    ] = 2_000
+    handshake_rate: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Live connections a second that an address may open in a process, and 20"
+            " times as many at once; 0: any number",
+        ),
+    ] = 200
     trusted_proxies: Annotated[
         str,
         Meta(

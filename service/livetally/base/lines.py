@@ -10,8 +10,8 @@ from .errors import MalformedObject
 MAX_LINE_BYTES = MAX_BODY_BYTES
 #: What is unpacked at once: a gzip bomb is taken in such steps, like everything else.
 STEP_BYTES = 256 * 1024
-#: What is given to the unpacker at once. It copies what it doesn't take, after each of its steps and
-#: each of many small members.
+#: What is given to the unpacker at once: it copies what it doesn't take, after each of its steps
+#: and of many small members.
 _PACKED_BYTES = 16 * 1024
 
 #: What some editors and exports put before UTF-8.

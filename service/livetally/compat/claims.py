@@ -17,6 +17,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from ..api.stats import StatsQuery
+from ..base.client_address import address_of
 from ..base.config import MAX_EVENTS
 from ..base.errors import BadRequest, LivetallyError
 from ..ingest.batcher import Batcher
@@ -97,18 +98,19 @@ class Claims:
             raise
 
     async def _take(self, request: web.Request, key: Key, body: bytes) -> web.Response:
+        sender = await self._batcher.admit(key, address_of(request), len(body))
         if request.content_type == FORM and not is_json(body):
-            return await self._rails.take(key, form_fields(body))
+            return await self._rails.take(sender, form_fields(body))
         fields = {} if is_ndjson(request) else fields_of(body)
         match shape_of(fields):
             case Shape.RAILS:
-                return await self._rails.take(key, fields)
+                return await self._rails.take(sender, fields)
             case Shape.COLOR:
-                return await self._colors.take(key, as_native(body))
+                return await self._colors.take(sender, as_native(body))
         texts = split(body, is_ndjson(request))
         if len(texts) <= MAX_EVENTS:
             texts = [as_native(bytes(text)) for text in texts]
-        return answer(await self._batcher.take(check(texts, key.project), key), request)
+        return answer(await self._batcher.take(check(texts, key.project), sender), request)
 
     def _home(self, native: Handler) -> Handler:
         hello = hello_or(native)

@@ -71,9 +71,10 @@ class Dispatcher:
     )
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """GET /ws. What can be refused is refused before the handshake."""
+        self._connections.admit(request)
         key = await self._auth.find_given(request)
         items = await self._items.wanted(request, key)
-        socket = await accept(request, Socket, self._connections, self._viewer_buffer_bytes)
+        socket = await accept(request, Socket, self._viewer_buffer_bytes)
         socket.viewer.encode = encode
         socket.response.run(self._read_loop(socket, key, items))
         return socket.response

@@ -21,6 +21,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Raw
 
+from ..base.client_address import peer_of
 from ..base.config import MAX_SUBSCRIPTIONS
 from ..base.errors import BadRequest, MissingKey
 from ..db.database import Database
@@ -91,7 +92,7 @@ class ItemSocket:
         if key is None:
             # A page that may send page views by its origin has a query of its own, perhaps.
             try:
-                project = (await self._auth.find_by_origin(request.headers.get("Origin"))).project
+                project = (await self._auth.find_by_origin(peer_of(request))).project
             except MissingKey:
                 for name, id in named:
                     _checked(name, id)

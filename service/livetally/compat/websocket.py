@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from aiohttp import WSMsgType, web
 
+from ..base.client_address import Peer, peer_of
 from ..live.connections import Connection, Connections
 from ..live.frames import WEBSOCKET_PING
 from ..live.upgrade import Websocket, upgrade
@@ -18,8 +19,8 @@ class Socket(Connection):
 
     ping = WEBSOCKET_PING
 
-    def __init__(self, response: Websocket, viewer: Viewer, origin: str | None) -> None:
-        super().__init__(viewer, origin)
+    def __init__(self, response: Websocket, viewer: Viewer, peer: Peer) -> None:
+        super().__init__(viewer, peer)
         self.response = response
 
     async def close(self, code: int, reason: str) -> None:
@@ -38,16 +39,13 @@ S = TypeVar("S", bound=Socket)
 
 async def accept(
     request: web.Request,
-    make: Callable[[Websocket, Viewer, str | None], S],
-    connections: Connections,
+    make: Callable[[Websocket, Viewer, Peer], S],
     buffer_bytes: int,
     subprotocols: tuple[str, ...] = (),
 ) -> S:
-    """Open one. Raises ShuttingDown, TooManyConnections, BadRequest, or ConnectionResetError if
-    the client has gone."""
-    connections.admit()
+    """Open one. Raises BadRequest, or ConnectionResetError if the client has gone."""
     response, viewer = await upgrade(request, buffer_bytes, subprotocols)
-    return make(response, viewer, request.headers.get("Origin"))
+    return make(response, viewer, peer_of(request))
 
 
 async def texts(socket: Socket, connections: Connections) -> AsyncIterator[str]:

@@ -128,7 +128,7 @@ async def _demo_file(path: Path, database_url: str, url: str) -> dict[str, str]:
             field = f"{role}_key"
             key = kept.get(field, "")
             try:
-                await Auth(database).find(key or "none")
+                await Auth(database).find(key or "none", None)
             except UnknownKey:
                 with contextlib.suppress(NotFoundError):
                     await keys.revoke(database, PROJECT, f"demo-{role}")

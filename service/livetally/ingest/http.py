@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
+from ..base.client_address import address_of
 from ..base.config import MAX_BODY_BYTES
 from ..base.errors import (
     BadRequest,
@@ -88,8 +89,9 @@ class Ingest:
         # sendBeacon can't set a header, so a write key may also stand in the query.
         key = await self._auth.admit(request, Role.WRITE)
         body = await read_body(request)
+        sender = await self._batcher.admit(key, address_of(request), len(body))
         parsed = parse(body, key.project, ndjson=is_ndjson(request))
-        result = await self._batcher.take(parsed, key)
+        result = await self._batcher.take(parsed, sender)
         response = answer(result, request)
         # A browser hands what waits for a revoked key on to the next one of the same project.
         response.headers["Livetally-Project"] = str(key.project)

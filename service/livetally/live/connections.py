@@ -10,8 +10,10 @@ from collections.abc import Coroutine
 from typing import Any, ClassVar
 
 import msgspec
+from aiohttp import web
 from msgspec import UNSET
 
+from ..base.client_address import Peer, address_of
 from ..base.config import MAX_SUBSCRIPTIONS
 from ..base.errors import (
     BadRequest,
@@ -31,6 +33,7 @@ from ..schema.http import Position
 from ..schema.live import Error, RestartHint, SubscriptionId
 from ..web.auth import Auth, Key
 from ..web.keys import Role
+from ..web.rate_limits import Limits
 from .hub import Hub
 from .topics.admin import AdminTopicId
 from .topics.base import Subscription, TopicId
@@ -50,14 +53,14 @@ MAX_RECONNECT_MS = 1_000
 class Connection:
     """A viewer with its keys and subscriptions. There are thousands: it is kept small."""
 
-    __slots__ = ("keys", "opened_at", "origin", "pinged_at", "subscriptions", "viewer")
+    __slots__ = ("keys", "opened_at", "peer", "pinged_at", "subscriptions", "viewer")
 
     #: What a ping looks like on this kind of connection.
     ping: ClassVar[bytes]
 
-    def __init__(self, viewer: Viewer, origin: str | None) -> None:
+    def __init__(self, viewer: Viewer, peer: Peer) -> None:
         self.viewer = viewer
-        self.origin = origin
+        self.peer = peer
         self.opened_at = self.pinged_at = viewer.heard_at
         self.keys: tuple[Key, ...] = ()
         self.subscriptions: dict[SubscriptionId, Subscription] = {}
@@ -71,7 +74,7 @@ class Connection:
 
     def grant(self, key: Key) -> None:
         """Raises ForeignOrigin, or BadRequest if the key is of another project than the first."""
-        key.require(key.role, self.origin)
+        key.require(key.role, self.peer.origin)
         if key in self.keys:
             return
         if len(self.keys) >= MAX_KEYS:
@@ -96,6 +99,7 @@ class Connections:
     def __init__(
         self,
         auth: Auth,
+        limits: Limits,
         hub: Hub,
         metrics: Metrics,
         health: Health,
@@ -104,6 +108,7 @@ class Connections:
         max_connections: int,
     ) -> None:
         self._auth = auth
+        self._limits = limits
         self._hub = hub
         self._metrics = metrics
         self._health = health
@@ -112,8 +117,9 @@ class Connections:
         self._open: set[Connection] = set()
         self._closings: set[asyncio.Task[None]] = set()
 
-    def admit(self) -> None:
-        """Before a handshake. Raises ShuttingDown or TooManyConnections."""
+    def admit(self, request: web.Request) -> None:
+        """Before a handshake. Raises RateLimited, ShuttingDown or TooManyConnections."""
+        self._limits.open(address_of(request))
         if self._health.draining:
             raise ShuttingDown
         if len(self._open) >= self._max_connections:

@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Raw
 
+from ..base.client_address import Peer, peer_of
 from ..base.errors import BadRequest, ShuttingDown, TooManyConnections
 from ..web.auth import Auth
 from ..web.keys import Role
@@ -40,8 +41,8 @@ class _EventStream(Connection):
 
     ping = SSE_PING
 
-    def __init__(self, viewer: Viewer, origin: str | None) -> None:
-        super().__init__(viewer, origin)
+    def __init__(self, viewer: Viewer, peer: Peer) -> None:
+        super().__init__(viewer, peer)
         self.ended = asyncio.Event()
 
     async def close(self, code: int, reason: str) -> None:
@@ -91,8 +92,8 @@ class ServerSentEvents:
     )
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/live/sse. What can be refused is refused before the stream begins."""
-        self._connections.admit()
-        origin = request.headers.get("Origin")
+        self._connections.admit(request)
+        peer = peer_of(request)
         key = await self._auth.admit(request, Role.READ)
         wanted = parse(_topic(request))
         transport = request.transport
@@ -101,7 +102,7 @@ class ServerSentEvents:
         _end_when_unheard(transport)
         now = asyncio.get_running_loop().time()
         viewer = Viewer(transport, sse_json, self._viewer_buffer_bytes, now, corked=True)
-        connection = _EventStream(viewer, origin)
+        connection = _EventStream(viewer, peer)
         connection.grant(key)
         response = web.StreamResponse(
             headers={

@@ -26,6 +26,7 @@ import msgspec
 from aiohttp import WSMessage, WSMsgType, web
 from msgspec import Meta, Raw
 
+from ..base.client_address import Peer, peer_of
 from ..base.errors import (
     BadRequest,
     ConflictError,
@@ -35,6 +36,7 @@ from ..base.errors import (
     MalformedJson,
     MissingKey,
     NotFoundError,
+    RateLimited,
     ShuttingDown,
     TooManyConnections,
     TooManyEvents,
@@ -51,6 +53,7 @@ from ..schema.live import Acknowledged, Pong, Ready, Stale, Unsubscribed
 from ..web.auth import Auth, Key
 from ..web.keys import Role
 from ..web.operation_docs import operation
+from ..web.rate_limits import Sender
 from .connections import Connection, Connections, error_message
 from .frames import WEBSOCKET_PING
 from .hub import Hub
@@ -103,8 +106,8 @@ class _Connection(Connection):
 
     ping = WEBSOCKET_PING
 
-    def __init__(self, socket: Websocket, viewer: Viewer, origin: str | None) -> None:
-        super().__init__(viewer, origin)
+    def __init__(self, socket: Websocket, viewer: Viewer, peer: Peer) -> None:
+        super().__init__(viewer, peer)
         self.socket = socket
         #: What waits for its commit; None until it tracks at all, most never do.
         self.tracks: set[asyncio.Task[None]] | None = None
@@ -141,15 +144,16 @@ class LiveSocket:
             DatabaseUnavailable,
             ShuttingDown,
             TooManyConnections,
+            RateLimited,
             BadRequest,
         ),
     )
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """GET /v1/live. A key in the request that is no good is refused before the handshake."""
-        self._connections.admit()
+        self._connections.admit(request)
         key = await self._auth.find_given(request)
         socket, viewer = await upgrade(request, self._viewer_buffer_bytes)
-        connection = _Connection(socket, viewer, request.headers.get("Origin"))
+        connection = _Connection(socket, viewer, peer_of(request))
         socket.run(self._read_loop(connection, key))
         return socket
 
@@ -188,7 +192,7 @@ class LiveSocket:
     async def _dispatch(self, connection: _Connection, message: Message) -> None:
         match message:
             case AuthMessage():
-                self._grant(connection, await self._auth.find(message.key))
+                self._grant(connection, await self._auth.find(message.key, connection.peer.address))
             case SubscribeMessage():
                 await self._subscribe(connection, message)
             case UnsubscribeMessage():
@@ -230,22 +234,24 @@ class LiveSocket:
         """Store events and acknowledge them, while further messages are read."""
         try:
             key = connection.key_for(Role.WRITE)
+            size = sum(memoryview(event).nbytes for event in message.events)
+            sender = await self._batcher.admit(key, connection.peer.address, size)
             parsed = check(message.events, key.project)
-        except (WrongRole, Unprocessable, TooManyEvents) as error:
+        except (WrongRole, RateLimited, Unprocessable, TooManyEvents) as error:
             connection.viewer.send(error_message(error, ref=message.ref))
             return
         tracks = connection.tracks = connection.tracks or set()
         if len(tracks) >= MAX_TRACKS:
             await asyncio.wait(tracks, return_when=asyncio.FIRST_COMPLETED)
-        task = asyncio.create_task(self._commit(connection, parsed, key, message.ref))
+        task = asyncio.create_task(self._commit(connection, parsed, sender, message.ref))
         tracks.add(task)
         task.add_done_callback(tracks.discard)
 
     async def _commit(
-        self, connection: _Connection, parsed: Parsed, key: Key, ref: Ref | None
+        self, connection: _Connection, parsed: Parsed, sender: Sender, ref: Ref | None
     ) -> None:
         try:
-            result = await self._batcher.take(parsed, key)
+            result = await self._batcher.take(parsed, sender)
         except LivetallyError as error:
             connection.viewer.send(error_message(error, ref=ref))
         else:

@@ -112,7 +112,7 @@ class Intake:
         named = attributes.get(_PROJECT_ATTRIBUTE)
         if given is None:
             return await self._own(named)
-        key = await self.insist(lambda: self._auth.find(given))
+        key = await self.insist(lambda: self._auth.find(given, None))
         key.require(Role.WRITE, None)
         if named and named != key.project_name:
             raise WrongRole(f"The key is of project {key.project_name!r}, not of {named!r}.")

@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from ..api.processes import Processes
-from ..base.client_address import client_address, parse_networks
+from ..base.client_address import FIND, client_address, parse_networks
 from ..base.config import Config
 from ..compat.routes import CompatApis
 from ..ingest.store import Store
@@ -36,6 +36,7 @@ def create_app(
         config.viewer_buffer_bytes,
     )
     app = web.Application(middlewares=_around_requests(services))
+    app[FIND] = client_address(parse_networks(config.trusted_proxies))
     app.add_routes(routes(services, processes, compat, login or Login()))
     app.cleanup_ctx.extend(
         [clients(services), loops(services, serving(services, processes, compat.cable))]
@@ -45,11 +46,9 @@ def create_app(
 
 
 def _around_requests(services: Services) -> list[Any]:
-    address_of = client_address(parse_networks(services.config.trusted_proxies))
-
     async def admit(request: web.Request) -> None:
         if request.path not in middleware.UNLIMITED:
-            await services.limits.ask(address_of(request))
+            await services.limits.ask(request.app[FIND](request))
 
     # Most installations limit no address: their requests don't even look whose they are.
     limited = [admit] if services.config.address_rate else []

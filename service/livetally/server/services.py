@@ -51,7 +51,13 @@ def make_services(config: Config, store: Store | None = None) -> Services:
     database = Database(config.database_url, config.pool_size)
     redis = connect_redis(config.redis_url)
     auth = Auth(database)
-    limits = Limits(redis, metrics, address_rate=config.address_rate)
+    limits = Limits(
+        redis,
+        metrics,
+        address_rate=config.address_rate,
+        public_key_rate=config.public_key_rate,
+        handshake_rate=config.handshake_rate,
+    )
     publisher = Publisher(redis, metrics, health, tracing.published if tracing else None)
     hub = _hub(config, database, metrics, health, tracing)
     announcer = Announcer(origin, hub, publisher, tracing)
@@ -68,7 +74,7 @@ def make_services(config: Config, store: Store | None = None) -> Services:
         hub=hub,
         announcer=announcer,
         batcher=_batcher(config, store, announcer, metrics, limits, tracing),
-        connections=_connections(config, auth, hub, metrics, health),
+        connections=_connections(config, auth, limits, hub, metrics, health),
     )
 
 
@@ -117,10 +123,11 @@ def _batcher(
 
 
 def _connections(
-    config: Config, auth: Auth, hub: Hub, metrics: Metrics, health: Health
+    config: Config, auth: Auth, limits: Limits, hub: Hub, metrics: Metrics, health: Health
 ) -> Connections:
     return Connections(
         auth,
+        limits,
         hub,
         metrics,
         health,

@@ -117,7 +117,7 @@ class BuiltPages:
         for text in (self._read_key, self._write_key):
             if text:
                 try:
-                    project = (await self._auth.find(text)).project_name
+                    project = (await self._auth.find(text, None)).project_name
                 except LivetallyError:
                     continue
         return json_response(PageKeys(project, self._write_key or None, self._read_key or None))

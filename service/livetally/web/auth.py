@@ -12,13 +12,16 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
 
+from ..base.client_address import Peer, address_of
 from ..base.errors import ForeignOrigin, MissingKey, NotFoundError, UnknownKey, WrongRole
 from ..db.database import Database
+from .address_limits import AddressLimit
 from .keys import ORIGIN, Role, hash_key
 
 #: Revocation is promised within 5 s; a look-up may take one of them.
@@ -26,8 +29,15 @@ CACHE_S = 3.5
 #: A key that isn't known is asked for again sooner: it may have just been made.
 UNKNOWN_CACHE_S = 1.0
 CACHE_SIZE = 10_000
+UNKNOWN_CACHE_SIZE = 1_000
+#: Wrong keys that an address may show a second, and at once. A page whose key was revoked shows one
+#: and the same, which is remembered.
+WRONG_KEYS = (10, 100)
 #: A longer origin than this is nobody's: a host name has 253 characters.
 MAX_ORIGIN = 300
+
+
+_T = TypeVar("_T")
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -93,8 +103,16 @@ def _password(credentials: str) -> str | None:
 
 
 class _Cached(msgspec.Struct):
-    key: Key | None
+    key: Key
     until: float
+
+
+def _keep(cache: OrderedDict[bytes, _T], name: bytes, value: _T, size: int) -> None:
+    """The newest `size` of them."""
+    cache[name] = value
+    cache.move_to_end(name)
+    if len(cache) > size:
+        cache.popitem(last=False)
 
 
 _Ask = Callable[[bytes], Awaitable[Key | None]]
@@ -105,46 +123,56 @@ class Auth:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        #: Keys by their hash, and apart from them what nobody has: junk drives no key out.
         self._cache: OrderedDict[bytes, _Cached] = OrderedDict()
+        self._unknown: OrderedDict[bytes, float] = OrderedDict()
+        self._wrong = AddressLimit(*WRONG_KEYS, "shown wrong keys")
         self._lookups: dict[bytes, asyncio.Task[Key | None]] = {}
 
-    async def find(self, key: str | None) -> Key:
-        """The live key, as it was at most `CACHE_S` ago.
+    async def find(self, key: str | None, address: str | None) -> Key:
+        """The live key, as it was at most `CACHE_S` ago; `address` is who shows it.
 
-        Raises MissingKey, UnknownKey, or DatabaseUnavailable when it has to ask and can't.
+        Raises MissingKey, UnknownKey, RateLimited if it shows many that are wrong, or
+        DatabaseUnavailable when it has to ask and can't.
         """
         if not key:
             raise MissingKey
-        digest = hash_key(key)
-        cached = self._cache.get(digest)
-        if cached is not None and cached.until > time.monotonic():
-            found = cached.key
-        else:
-            found = await self._look_up(digest, self._ask)
+        found = await self._find(hash_key(key), self._ask, address)
         if found is None:
             raise UnknownKey
+        return found
+
+    async def _find(self, name: bytes, ask: _Ask, address: str | None) -> Key | None:
+        now = time.monotonic()
+        cached = self._cache.get(name)
+        if cached is not None and cached.until > now:
+            return cached.key
+        if self._unknown.get(name, 0) > now:
+            return None
+        if cached is None:  # a key that was good a while ago doesn't pay for its neighbours
+            self._wrong.check(address)
+        found = await self._look_up(name, ask)
+        if found is None:
+            self._wrong.spend(address)
         return found
 
     async def admit(self, request: web.Request, role: Role) -> Key:
         """The key that came with a request, if it allows this role. Raises what `find` and
         `Key.require` do."""
-        key = await self.find(key_of(request))
+        key = await self.find(key_of(request), address_of(request))
         key.require(role, request.headers.get("Origin"))
         return key
 
-    async def find_by_origin(self, origin: str | None) -> Key:
-        """The write key that is bound to this origin, if only one project's are.
+    async def find_by_origin(self, peer: Peer) -> Key:
+        """The write key that is bound to a peer's origin, if only one project's are.
 
-        Raises MissingKey, or DatabaseUnavailable when it has to ask and can't.
+        Raises MissingKey, RateLimited, or DatabaseUnavailable when it has to ask and can't.
         """
+        origin = peer.origin
         if origin is None or len(origin) > MAX_ORIGIN or not ORIGIN.fullmatch(origin):
             raise MissingKey
         name = b"origin " + origin.encode()
-        cached = self._cache.get(name)
-        if cached is not None and cached.until > time.monotonic():
-            found = cached.key
-        else:
-            found = await self._look_up(name, self._ask_by_origin)
+        found = await self._find(name, self._ask_by_origin, peer.address)
         if found is None:
             raise MissingKey(f"No key, and the origin {origin} doesn't belong to just one project.")
         return found
@@ -157,7 +185,7 @@ class Auth:
         text = key_of(request)
         if not text:
             return None
-        key = await self.find(text)
+        key = await self.find(text, address_of(request))
         key.require(key.role, request.headers.get("Origin"))
         return key
 
@@ -170,10 +198,7 @@ class Auth:
 
     async def still_valid(self, key: Key) -> bool:
         """Whether a key found earlier is live. Raises DatabaseUnavailable."""
-        cached = self._cache.get(key.hash)
-        if cached is not None and cached.until > time.monotonic():
-            return cached.key is not None
-        return await self._look_up(key.hash, self._ask) is not None
+        return await self._find(key.hash, self._ask, None) is not None
 
     async def _look_up(self, name: bytes, ask: _Ask) -> Key | None:
         """Ask Postgres, once however many requests are waiting for the same key."""
@@ -188,10 +213,12 @@ class Auth:
     async def _remember(self, name: bytes, ask: _Ask) -> Key | None:
         asked = time.monotonic()
         key = await ask(name)
-        self._cache[name] = _Cached(key, asked + (CACHE_S if key else UNKNOWN_CACHE_S))
-        self._cache.move_to_end(name)
-        if len(self._cache) > CACHE_SIZE:
-            self._cache.popitem(last=False)
+        if key is None:
+            self._cache.pop(name, None)
+            _keep(self._unknown, name, asked + UNKNOWN_CACHE_S, UNKNOWN_CACHE_SIZE)
+        else:
+            self._unknown.pop(name, None)
+            _keep(self._cache, name, _Cached(key, asked + CACHE_S), CACHE_SIZE)
         return key
 
     async def _ask(self, digest: bytes) -> Key | None:

@@ -25,6 +25,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from ...api.page_views import PAGE_VIEW
+from ...base.client_address import address_of
 from ...base.errors import (
     BadRequest,
     LivetallyError,
@@ -151,7 +152,9 @@ class Collector:
         self, request: web.Request, type_: str, subject: str, fields: tuple[Field, ...]
     ) -> web.Response:
         key = await self._enter(request, Role.WRITE)
-        sent = parse(await read_body(request, types=None), fields)
+        body = await read_body(request, types=None)
+        sender = await self._batcher.admit(key, address_of(request), len(body))
+        sent = parse(body, fields)
         event = {
             "id": sent.pop("id", None) or new_id(),
             "type": type_,
@@ -162,7 +165,7 @@ class Collector:
         parsed = check([msgspec.json.encode(event)], key.project)
         if parsed.rejected:
             raise Invalid(problem("body", (), parsed.rejected[0].message, "value_error"))
-        await self._batcher.take(parsed, key)
+        await self._batcher.take(parsed, sender)
         return json_response(Said("Received"))
 
     async def _total(self, request: web.Request, type_: str, name: str) -> web.Response:
@@ -179,7 +182,7 @@ class Collector:
         """Raises MissingKey, WrongLogin, WrongRole, ForeignOrigin, or DatabaseUnavailable."""
         user, password = _login(request.headers.get(hdrs.AUTHORIZATION, ""))
         try:
-            key = await self._auth.find(password)
+            key = await self._auth.find(password, address_of(request))
         except (MissingKey, UnknownKey):
             raise WrongLogin from None
         if key.project_name != user:

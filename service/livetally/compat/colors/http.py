@@ -20,10 +20,11 @@ from ...ingest.batcher import Batcher
 from ...ingest.events import parse
 from ...schema.compat import AdminStats, ColorCount, ColorStats, ColorStored, ProjectCounts
 from ...schema.http import KeyQuery
-from ...web.auth import Auth, Key
+from ...web.auth import Auth
 from ...web.keys import Role
 from ...web.middleware import json_response
 from ...web.operation_docs import operation
+from ...web.rate_limits import Sender
 from ..actions import Shape, in_order
 from ..rejections import rejected
 
@@ -51,9 +52,9 @@ class Colors:
         self._projects_at = -math.inf
         self._asking = asyncio.Lock()
 
-    async def take(self, key: Key, event: bytes) -> web.Response:
+    async def take(self, sender: Sender, event: bytes) -> web.Response:
         """Store an event. Raises what `Batcher.take` does."""
-        result = await self._batcher.take(parse(event, key.project), key)
+        result = await self._batcher.take(parse(event, sender.key.project), sender)
         if result.rejected:
             return rejected(result, Shape.COLOR)
         ack = result.as_ack()

@@ -117,8 +117,8 @@ class ColorSocket:
             connection.viewer.send(error_message(LivetallyError()))
 
     async def _find(self, connection: Connection, text: str) -> Key:
-        key = await self._auth.find(text)
-        key.require(Role.READ, connection.origin)
+        key = await self._auth.find(text, connection.peer.address)
+        key.require(Role.READ, connection.peer.origin)
         return key
 
     async def _bind(self, bound: _Bound, key: Key) -> None:

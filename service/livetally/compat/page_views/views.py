@@ -42,8 +42,9 @@ from ...live.topics.base import Subscription
 from ...live.topics.counts import CountsTopic, CountsTopicId
 from ...schema.compat import ArticleViews
 from ...schema.live import Error, Message, Snapshot
-from ...web.auth import Auth, Key
+from ...web.auth import Auth
 from ...web.keys import Role
+from ...web.rate_limits import Sender
 from ..websocket import Socket
 from .hosts import host_of, path_of
 
@@ -138,29 +139,36 @@ class Views:
     async def receive(self, socket: Socket, text: str) -> None:
         """A message, the first or a later one. Raises LivetallyError: what is to be said of it."""
         socket.viewer.encode = encode
-        view = _decode(text)
         if not socket.keys:
-            socket.grant(await self._auth.find_by_origin(socket.origin))
+            socket.grant(await self._auth.find_by_origin(socket.peer))
         key = socket.key_for(Role.WRITE)
+        sender = await self._batcher.admit(key, socket.peer.address, len(text))
+        sender.indivisible = True
+        view = _decode(text)
         parsed = check(
-            [msgspec.json.encode(event) for event in events_of(view, host_of(socket.origin or ""))],
+            [
+                msgspec.json.encode(event)
+                for event in events_of(view, host_of(socket.peer.origin or ""))
+            ],
             key.project,
         )
         if parsed.rejected:  # one is as bad as all: a view is counted whole or not at all
             raise Unprocessable(parsed.rejected[0].message)
         if view.article_id:
-            await self._take_and_show(socket, key, view.article_id, parsed)
+            await self._take_and_show(socket, sender, view.article_id, parsed)
         else:
-            await self._batcher.take(parsed, key)
+            await self._batcher.take(parsed, sender)
 
-    async def _take_and_show(self, socket: Socket, key: Key, article: str, parsed: Parsed) -> None:
+    async def _take_and_show(
+        self, socket: Socket, sender: Sender, article: str, parsed: Parsed
+    ) -> None:
         """Its sender hears nothing of the article until its own view is counted, and then once."""
         is_new = article not in socket.subscriptions
-        subscription = await self._subscription(socket, key.project, article)
+        subscription = await self._subscription(socket, sender.key.project, article)
         topic = cast(CountsTopic, subscription.topic)
         topic.hold(subscription)
         try:
-            await self._batcher.take(parsed, key)
+            await self._batcher.take(parsed, sender)
         except BaseException:
             if is_new:
                 self._connections.unsubscribe(socket, article)

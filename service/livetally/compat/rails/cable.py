@@ -88,9 +88,8 @@ class Cable:
     )
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """GET /v1/events/cable. A bad key is told after the handshake: pages can't see a status."""
-        socket = await accept(
-            request, CableSocket, self._connections, self._viewer_buffer_bytes, (SUBPROTOCOL,)
-        )
+        self._connections.admit(request)
+        socket = await accept(request, CableSocket, self._viewer_buffer_bytes, (SUBPROTOCOL,))
         socket.cable_ready = request.query.get("cable_ready") in ("true", "1")
         socket.response.run(self._read_loop(socket, key_of(request)))
         return socket.response
@@ -133,7 +132,7 @@ class Cable:
 
     async def _welcome(self, socket: CableSocket, text: str | None) -> None:
         if text:
-            socket.grant(await self._auth.find(text))
+            socket.grant(await self._auth.find(text, socket.peer.address))
         socket.say(CableWelcome())
         self._sockets.add(socket)
 
@@ -170,7 +169,7 @@ class Cable:
         number = socket.last_number = socket.last_number + 1
         try:
             if wanted.api_key:
-                socket.grant(await self._auth.find(wanted.api_key))
+                socket.grant(await self._auth.find(wanted.api_key, socket.peer.address))
             topic = TotalsTopicId(socket.key_for(Role.READ).project, wanted.action or "", None)
             socket.channels[number] = Channel(raw, wanted, socket.cable_ready)
             await self._connections.subscribe(socket, number, topic, None)

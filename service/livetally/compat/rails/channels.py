@@ -10,6 +10,7 @@ An identifier is a JSON text, and it is echoed byte for byte:
 import msgspec
 from msgspec import Raw
 
+from ...base.client_address import Peer
 from ...live.frames import websocket_json
 from ...live.upgrade import Websocket
 from ...live.viewer import Viewer
@@ -89,8 +90,8 @@ class Channel:
 class CableSocket(Socket):
     """A connection with its channels by number, and their numbers by identifier."""
 
-    def __init__(self, response: Websocket, viewer: Viewer, origin: str | None) -> None:
-        super().__init__(response, viewer, origin)
+    def __init__(self, response: Websocket, viewer: Viewer, peer: Peer) -> None:
+        super().__init__(response, viewer, peer)
         viewer.encode = self._encode
         self.channels: dict[int | str, Channel] = {}
         self.numbers: dict[str, int] = {}

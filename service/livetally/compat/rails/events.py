@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
+from ...base.client_address import address_of
 from ...base.errors import (
     BadRequest,
     Overloaded,
@@ -18,9 +19,10 @@ from ...ingest.batcher import Batcher
 from ...ingest.events import parse
 from ...ingest.http import read_body
 from ...schema.compat import RailsAction, RailsVersion
-from ...web.auth import Auth, Key
+from ...web.auth import Auth
 from ...web.keys import Role
 from ...web.operation_docs import Text, operation
+from ...web.rate_limits import Sender
 from ..actions import FORM, Shape, fields_of, form_fields, from_rails, is_json
 from ..rejections import error_in, rejected
 
@@ -48,15 +50,17 @@ class RailsEvents:
         """POST /v2/events and /v3/events."""
         key = await self._auth.admit(request, Role.WRITE)
         body = await read_body(request, types=None)
+        sender = await self._batcher.admit(key, address_of(request), len(body))
         form = request.content_type == FORM and not is_json(body)
-        return await self.take(key, form_fields(body) if form else fields_of(body))
+        return await self.take(sender, form_fields(body) if form else fields_of(body))
 
-    async def take(self, key: Key, fields: dict[str, Any]) -> web.Response:
+    async def take(self, sender: Sender, fields: dict[str, Any]) -> web.Response:
         """204, or what is wrong with it. Raises what `Batcher.take` does."""
         if "action_color" not in fields:
             error = BadRequest("param is missing or the value is empty: action_color")
             return error_in(Shape.RAILS, error)
-        result = await self._batcher.take(parse(from_rails(fields), key.project), key)
+        parsed = parse(from_rails(fields), sender.key.project)
+        result = await self._batcher.take(parsed, sender)
         if result.rejected:
             return rejected(result, Shape.RAILS)
         return web.Response(status=204)

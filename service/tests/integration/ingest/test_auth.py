@@ -357,11 +357,11 @@ async def test_a_key_is_looked_up_once_however_many_ask(database_url: str) -> No
     key = await make_key(database_url, "demo", Role.READ)
     async with opened(CountedDatabase(database_url, 4)) as database:
         finder = Auth(database)
-        tasks = [asyncio.create_task(finder.find(key)) for _ in range(50)]
+        tasks = [asyncio.create_task(finder.find(key, None)) for _ in range(50)]
         await asyncio.sleep(0)
         tasks[0].cancel()
         await asyncio.wait(tasks)
-        again = await finder.find(key)
+        again = await finder.find(key, None)
 
     assert [task.cancelled() for task in tasks] == [True] + [False] * 49
     assert {each.name for each in [again, *(task.result() for task in tasks[1:])]} == {"read"}
@@ -371,13 +371,16 @@ async def test_a_key_is_looked_up_once_however_many_ask(database_url: str) -> No
 async def test_unknown_keys_do_not_fill_the_memory(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody who tries keys makes the cache no larger than its bound."""
-    monkeypatch.setattr(auth, "CACHE_SIZE", 10)
+    """Somebody who tries keys makes the cache no larger than its bound, and drives no key out."""
+    monkeypatch.setattr(auth, "UNKNOWN_CACHE_SIZE", 10)
+    key = await make_key(database_url, "demo", Role.READ)
     async with opened(Database(database_url, 4)) as database:
         finder = Auth(database)
+        await finder.find(key, None)
         for number in range(30):
             with pytest.raises(UnknownKey):
-                await finder.find(f"guess {number}")
+                await finder.find(f"guess {number}", None)
 
-    assert len(finder._cache) == 10
+    assert len(finder._unknown) == 10
+    assert len(finder._cache) == 1
     assert not finder._lookups
