@@ -48,8 +48,10 @@ def test_the_image_is_small_and_locked_down(
     assert image["Config"]["Healthcheck"]["Test"][0] == "CMD"
     labels = {name.rpartition(".")[2]: each for name, each in image["Config"]["Labels"].items()}
     assert (labels["title"], labels["licenses"]) == ("Livetally", "Apache-2.0")
-    assert labels["version"] == __version__
-    assert labels["revision"] == os.environ.get("LIVETALLY_REVISION", "unknown")
+    for name in ("version", "revision"):
+        assert labels[name] == os.environ.get(f"LIVETALLY_{name.upper()}", "unknown")
+    said = run("docker", "exec", stack.tasks()[0], "livetally", "--version")
+    assert __version__ in said
     for tool in ("pip", "apt-get", "gcc", "curl", "npm", "perl"):
         assert not run("docker", "exec", stack.tasks()[0], "sh", "-c", f"command -v {tool} || :")
     unwanted = "-name pip -o -path '/var/cache/*' -o -path '/var/lib/apt/*' -o -type f -perm /6000"

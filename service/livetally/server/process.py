@@ -38,6 +38,8 @@ MAX_LINE_BYTES = 16 * 1024
 #: A connection without a whole request for this long is closed, its head half sent or not begun.
 #: More than the 120 s after which a load balancer lets go of one: else it might send into a close.
 KEEPALIVE_S = 125.0
+#: Turns of the loop until it has let go of a socket that it listened on.
+_UNTIL_CLOSED = 3
 #: For answers that are on their way when everything else has stopped.
 ANSWER_TIMEOUT_S = 5.0
 #: A supervisor gives its workers this long before it kills them.
@@ -93,6 +95,35 @@ class _Runner(web.AppRunner):
         """aiohttp's `cleanup` calls this too late."""
 
 
+class Site(web.SockSite):
+    """A listening socket that lets nobody stand in its door.
+
+    The kernel connects whoever comes, and resets those that aren't accepted yet when the socket is
+    closed: a proxy that has sent its request by then can't tell that it was never read.
+    """
+
+    async def stop(self) -> None:
+        with self._sock.dup() as door:
+            await super().stop()
+            for _ in range(_UNTIL_CLOSED):
+                await asyncio.sleep(0)
+            await _accept_waiting(door, self._runner.server)
+
+
+async def _accept_waiting(door: socket.socket, server: web.Server | None) -> None:
+    if server is None:
+        return
+    loop = asyncio.get_running_loop()
+    door.setblocking(False)
+    for _ in range(BACKLOG):
+        try:
+            connection, _ = door.accept()
+        except OSError:  # nobody waits any more
+            return
+        connection.setblocking(False)
+        await loop.connect_accepted_socket(server, connection)
+
+
 def make_runner(app: web.Application) -> web.AppRunner:
     """What serves the application, with our limits."""
     return _Runner(
@@ -141,7 +172,7 @@ async def _serve(
     app = make(config)
     runner = make_runner(app)
     await runner.setup()
-    await web.SockSite(runner, sock, backlog=BACKLOG).start()
+    await Site(runner, sock, backlog=BACKLOG).start()
     _tune_gc()
     log.info("serving on port %d", sock.getsockname()[1])
     if started:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 
@@ -11,6 +12,9 @@ import psutil
 import psycopg
 import pytest
 
+from livetally.base.config import Config
+from livetally.server.app import create_app
+from livetally.server.process import Site, listen, make_runner
 from livetally.web.keys import Role
 from service.tests.support.faults.books import lock_waits
 from service.tests.support.faults.load import Load
@@ -116,6 +120,30 @@ async def test_what_was_taken_is_answered(spawn: Callable[..., Process], databas
         assert all(await asyncio.gather(*posts))
     assert await asyncio.to_thread(process.process.wait, 30) == 0
     load.check_books(database_url)
+
+
+async def test_who_stands_in_the_door_is_answered(database_url: str, redis_url: str) -> None:
+    """Connections that the kernel has made and nobody has accepted are not reset when the process
+    stops: each gets an answer, and only who comes later is refused."""
+    config = Config(database_url=database_url, redis_url=redis_url, drain_s=0)
+    sock = listen("127.0.0.1", 0)
+    runner = make_runner(create_app(config))
+    await runner.setup()
+    await Site(runner, sock).start()
+    address = sock.getsockname()[:2]
+    body = b'{"type":"click","subject":"red"}'
+    head = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nx-api-key: no\r\nContent-Length: %d\r\n\r\n"
+    # Blocking, so that the loop accepts none of them meanwhile.
+    early = [socket.create_connection(address) for _ in range(20)]
+    for connection in early:
+        connection.sendall(head % len(body) + body)
+    await runner.cleanup()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+    answers = [connection.recv(4096) for connection in early]
+    assert [answer[:9] for answer in answers] == [b"HTTP/1.1 "] * 20
+    for connection in early:
+        connection.close()
 
 
 async def test_workers_stop_with_their_supervisor(
