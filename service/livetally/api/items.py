@@ -48,7 +48,7 @@ from ..web.auth import Auth, Key
 from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
-from ..web.rate_limits import Limits, Sender
+from ..web.rate_limits import Limits, Payer
 
 MAX_VALUE_BYTES = 64 * 1024
 #: A page of a list ends after about this many bytes of values.
@@ -131,10 +131,10 @@ class Items:
     async def put_item(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.WRITE)
         body = await read_body(request)
-        sender = await self._limits.admit(key, address_of(request), len(body))
+        payer = await self._limits.admit(key, address_of(request), len(body))
         check_item(body)
         put = PutItem(place.id or "", Raw(body), _expected(request))
-        (stored,) = await self._put(sender, place.key, [put])
+        (stored,) = await self._put(payer, place.key, [put])
         return _with_etag(StoredItem(place.key, stored.id, stored.version, stored.updated_at))
 
     @operation(
@@ -150,8 +150,8 @@ class Items:
     async def put_items(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.WRITE)
         body = await read_body(request)
-        sender = await self._limits.admit(key, address_of(request), len(body))
-        stored = await self._put(sender, place.key, _parse_batch(body))
+        payer = await self._limits.admit(key, address_of(request), len(body))
+        stored = await self._put(payer, place.key, _parse_batch(body))
         return json_response(StoredItems(stored))
 
     @operation(
@@ -227,11 +227,9 @@ class Items:
                 " its id is 1-128 characters."
             ) from None
 
-    async def _put(
-        self, sender: Sender, item_key: str, puts: Sequence[PutItem]
-    ) -> list[ItemVersion]:
-        await self._limits.settle(sender, len(puts))
-        key = sender.key
+    async def _put(self, payer: Payer, item_key: str, puts: Sequence[PutItem]) -> list[ItemVersion]:
+        await self._limits.settle(payer, len(puts))
+        key = payer.key
         document = await self._database.value(
             "put_items", key.project, item_key, _encoder.encode(puts).decode()
         )

@@ -27,7 +27,7 @@ from ..ops.health import Heartbeat, wait
 from ..ops.metrics import Metrics
 from ..schema.http import Ack, Fate, Reason, Rejected
 from ..web.auth import Key
-from ..web.rate_limits import Limits, Sender
+from ..web.rate_limits import Limits, Payer
 from .events import CheckedEvent, Parsed, Rejection
 from .store import Committed, Store
 
@@ -94,20 +94,20 @@ class Batcher:
         self._wake = asyncio.Event()
         self._closing = False
 
-    async def admit(self, key: Key, address: str | None, size: int) -> Sender:
+    async def admit(self, key: Key, address: str | None, size: int) -> Payer:
         """Before so many bytes of a client's are parsed. Raises RateLimited, TooManyEvents."""
         if self._limits is None or not (key.rate or key.origins):
-            return Sender(key, address)
+            return Payer(key, address)
         return await self._limits.admit(key, address, size)
 
-    async def take(self, parsed: Parsed, sender: Sender | None = None) -> Result:
+    async def take(self, parsed: Parsed, payer: Payer | None = None) -> Result:
         """Store a request's good events; returns once they are on disk. None: nothing limits them.
 
         Raises TooManyEvents or Overloaded (nothing was taken), ShuttingDown, DatabaseUnavailable
         or UnstorableEvent.
         """
-        if sender is not None and sender.paid and self._limits is not None:
-            await self._limits.settle(sender, len(parsed.events) + len(parsed.rejected))
+        if payer is not None and payer.paid and self._limits is not None:
+            await self._limits.settle(payer, len(parsed.events) + len(parsed.rejected))
         for rejection in parsed.rejected:
             self._metrics.events_rejected.labels(rejection.code).inc()
         duplicates = await self._submit(parsed.events) if parsed.events else []

@@ -53,7 +53,7 @@ from ..schema.live import Acknowledged, Pong, Ready, Stale, Unsubscribed
 from ..web.auth import Auth, Key
 from ..web.keys import Role
 from ..web.operation_docs import operation
-from ..web.rate_limits import Sender
+from ..web.rate_limits import Payer
 from .connections import Connection, Connections, error_message
 from .frames import WEBSOCKET_PING
 from .hub import Hub
@@ -235,7 +235,7 @@ class LiveSocket:
         try:
             key = connection.key_for(Role.WRITE)
             size = sum(memoryview(event).nbytes for event in message.events)
-            sender = await self._batcher.admit(key, connection.peer.address, size)
+            payer = await self._batcher.admit(key, connection.peer.address, size)
             parsed = check(message.events, key.project)
         except (WrongRole, RateLimited, Unprocessable, TooManyEvents) as error:
             connection.viewer.send(error_message(error, ref=message.ref))
@@ -243,15 +243,15 @@ class LiveSocket:
         tracks = connection.tracks = connection.tracks or set()
         if len(tracks) >= MAX_TRACKS:
             await asyncio.wait(tracks, return_when=asyncio.FIRST_COMPLETED)
-        task = asyncio.create_task(self._commit(connection, parsed, sender, message.ref))
+        task = asyncio.create_task(self._commit(connection, parsed, payer, message.ref))
         tracks.add(task)
         task.add_done_callback(tracks.discard)
 
     async def _commit(
-        self, connection: _Connection, parsed: Parsed, sender: Sender, ref: Ref | None
+        self, connection: _Connection, parsed: Parsed, payer: Payer, ref: Ref | None
     ) -> None:
         try:
-            result = await self._batcher.take(parsed, sender)
+            result = await self._batcher.take(parsed, payer)
         except LivetallyError as error:
             connection.viewer.send(error_message(error, ref=ref))
         else:

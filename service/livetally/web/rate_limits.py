@@ -72,7 +72,7 @@ return {given, wait}
 """
 
 
-class Sender(msgspec.Struct):
+class Payer(msgspec.Struct):
     """Whose events these are, and what was paid for them when only their size was known."""
 
     key: Key
@@ -125,31 +125,31 @@ class Limits:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
         self._alone_until = 0.0
 
-    async def admit(self, key: Key, address: str | None, size: int) -> Sender:
+    async def admit(self, key: Key, address: str | None, size: int) -> Payer:
         """A request's text of so many bytes, before it is parsed.
 
         Raises RateLimited, or TooManyEvents if it is more than a bucket holds.
         """
-        sender = Sender(key, address)
-        for limit in self._limits(sender):
+        payer = Payer(key, address)
+        for limit in self._limits(payer):
             tokens = max(1, math.ceil(size / BYTES_A_TOKEN))
             if tokens > limit.saved and size > ONE_EVENT_BYTES:
                 self._reject_size(limit)
-            sender.paid = max(1, min(tokens, math.floor(limit.saved)))
-            await self._spend(limit, sender.paid)
-        return sender
+            payer.paid = max(1, min(tokens, math.floor(limit.saved)))
+            await self._spend(limit, payer.paid)
+        return payer
 
-    async def settle(self, sender: Sender, events: int) -> None:
+    async def settle(self, payer: Payer, events: int) -> None:
         """The rest, now that it is known how many events there were, good ones or not.
 
         What was let in is not refused for what is left, but is owed. Raises TooManyEvents if it is
         more than a bucket holds; that it was parsed is paid all the same.
         """
-        if events > sender.paid:
-            for limit in self._limits(sender):
-                if events > max(1, limit.saved) and not sender.indivisible:
+        if events > payer.paid:
+            for limit in self._limits(payer):
+                if events > max(1, limit.saved) and not payer.indivisible:
                     self._reject_size(limit)
-                await self._owe(limit, events - sender.paid)
+                await self._owe(limit, events - payer.paid)
 
     async def ask(self, address: str | None) -> None:
         """One request of a client's address. Raises RateLimited."""
@@ -166,9 +166,9 @@ class Limits:
             raise
         self._handshakes.spend(address)
 
-    def _limits(self, sender: Sender) -> list[_Limit]:
+    def _limits(self, payer: Payer) -> list[_Limit]:
         """An address's share is asked first: who has used that up takes nothing from the others."""
-        key, address = sender.key, sender.address
+        key, address = payer.key, payer.address
         rate = key.rate if key.rate is not None else self._public_key_rate if key.origins else 0
         if not rate:
             return []

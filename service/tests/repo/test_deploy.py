@@ -190,6 +190,7 @@ def test_every_knob_is_explained() -> None:
         "LIVETALLY_MEMORY",
         "LIVETALLY_IMAGE",
         "LIVETALLY_REVISION",
+        "LIVETALLY_VERSION",
     }
     settings = {name: default for name, default, _ in variables()}
     for name in set(knobs) - of_compose:

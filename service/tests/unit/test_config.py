@@ -40,6 +40,8 @@ def test_every_variable_is_read() -> None:
         "drain_s": 0,
         "max_connections": 9,
         "address_rate": 10,
+        "public_key_rate": 0,
+        "handshake_rate": 5,
         "archive_interval_s": 0,
         "archive_part_events": 1000,
         "minutes_kept_days": 1,

@@ -24,7 +24,7 @@ from ...web.auth import Auth
 from ...web.keys import Role
 from ...web.middleware import json_response
 from ...web.operation_docs import operation
-from ...web.rate_limits import Sender
+from ...web.rate_limits import Payer
 from ..actions import Shape, in_order
 from ..rejections import rejected
 
@@ -52,9 +52,9 @@ class Colors:
         self._projects_at = -math.inf
         self._asking = asyncio.Lock()
 
-    async def take(self, sender: Sender, event: bytes) -> web.Response:
+    async def take(self, payer: Payer, event: bytes) -> web.Response:
         """Store an event. Raises what `Batcher.take` does."""
-        result = await self._batcher.take(parse(event, sender.key.project), sender)
+        result = await self._batcher.take(parse(event, payer.key.project), payer)
         if result.rejected:
             return rejected(result, Shape.COLOR)
         ack = result.as_ack()

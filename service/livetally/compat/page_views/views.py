@@ -44,7 +44,7 @@ from ...schema.compat import ArticleViews
 from ...schema.live import Error, Message, Snapshot
 from ...web.auth import Auth
 from ...web.keys import Role
-from ...web.rate_limits import Sender
+from ...web.rate_limits import Payer
 from ..websocket import Socket
 from .hosts import host_of, path_of
 
@@ -142,8 +142,8 @@ class Views:
         if not socket.keys:
             socket.grant(await self._auth.find_by_origin(socket.peer))
         key = socket.key_for(Role.WRITE)
-        sender = await self._batcher.admit(key, socket.peer.address, len(text))
-        sender.indivisible = True
+        payer = await self._batcher.admit(key, socket.peer.address, len(text))
+        payer.indivisible = True
         view = _decode(text)
         parsed = check(
             [
@@ -155,20 +155,20 @@ class Views:
         if parsed.rejected:  # one is as bad as all: a view is counted whole or not at all
             raise Unprocessable(parsed.rejected[0].message)
         if view.article_id:
-            await self._take_and_show(socket, sender, view.article_id, parsed)
+            await self._take_and_show(socket, payer, view.article_id, parsed)
         else:
-            await self._batcher.take(parsed, sender)
+            await self._batcher.take(parsed, payer)
 
     async def _take_and_show(
-        self, socket: Socket, sender: Sender, article: str, parsed: Parsed
+        self, socket: Socket, payer: Payer, article: str, parsed: Parsed
     ) -> None:
         """Its sender hears nothing of the article until its own view is counted, and then once."""
         is_new = article not in socket.subscriptions
-        subscription = await self._subscription(socket, sender.key.project, article)
+        subscription = await self._subscription(socket, payer.key.project, article)
         topic = cast(CountsTopic, subscription.topic)
         topic.hold(subscription)
         try:
-            await self._batcher.take(parsed, sender)
+            await self._batcher.take(parsed, payer)
         except BaseException:
             if is_new:
                 self._connections.unsubscribe(socket, article)

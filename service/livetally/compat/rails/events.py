@@ -22,7 +22,7 @@ from ...schema.compat import RailsAction, RailsVersion
 from ...web.auth import Auth
 from ...web.keys import Role
 from ...web.operation_docs import Text, operation
-from ...web.rate_limits import Sender
+from ...web.rate_limits import Payer
 from ..actions import FORM, Shape, fields_of, form_fields, from_rails, is_json
 from ..rejections import error_in, rejected
 
@@ -50,17 +50,17 @@ class RailsEvents:
         """POST /v2/events and /v3/events."""
         key = await self._auth.admit(request, Role.WRITE)
         body = await read_body(request, types=None)
-        sender = await self._batcher.admit(key, address_of(request), len(body))
+        payer = await self._batcher.admit(key, address_of(request), len(body))
         form = request.content_type == FORM and not is_json(body)
-        return await self.take(sender, form_fields(body) if form else fields_of(body))
+        return await self.take(payer, form_fields(body) if form else fields_of(body))
 
-    async def take(self, sender: Sender, fields: dict[str, Any]) -> web.Response:
+    async def take(self, payer: Payer, fields: dict[str, Any]) -> web.Response:
         """204, or what is wrong with it. Raises what `Batcher.take` does."""
         if "action_color" not in fields:
             error = BadRequest("param is missing or the value is empty: action_color")
             return error_in(Shape.RAILS, error)
-        parsed = parse(from_rails(fields), sender.key.project)
-        result = await self._batcher.take(parsed, sender)
+        parsed = parse(from_rails(fields), payer.key.project)
+        result = await self._batcher.take(parsed, payer)
         if result.rejected:
             return rejected(result, Shape.RAILS)
         return web.Response(status=204)
