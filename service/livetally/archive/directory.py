@@ -52,7 +52,7 @@ class Directory:
 
     async def put(self, name: str, file: Path) -> None:
         """Rename it into place. What the disk doesn't have yet is waited for, before and after."""
-        await asyncio.to_thread(self._put, self._root / name, file)
+        await asyncio.to_thread(self._put, self._place(name), file)
 
     def _put(self, place: Path, file: Path) -> None:
         with _told(self.url):
@@ -66,7 +66,13 @@ class Directory:
     async def get(self, name: str, file: Path) -> None:
         """A copy."""
         with _told(self.url):
-            await asyncio.to_thread(shutil.copyfile, self._root / name, file)
+            await asyncio.to_thread(shutil.copyfile, self._place(name), file)
+
+    def _place(self, name: str) -> Path:
+        """Whoever names an object may have read the name: it leads nowhere else."""
+        if not {"", ".", ".."}.isdisjoint(name.split("/")):
+            raise ArchiveUnavailable("missing", f"No archive has an object {name!r}.")
+        return self._root / name
 
     async def names(self, prefix: str) -> AsyncIterator[str]:
         """Walks the tree below the prefix's last slash."""

@@ -4,6 +4,7 @@ Manifests are NDJSON, a part a line, below `_manifest/`. None is ever changed, s
 workers can write them, and whoever trusts only manifests never sees half a plan.
 """
 
+import re
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
@@ -12,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from ..base.errors import ArchiveUnavailable
+from ..base.validation import plainly
 from . import schema
 from .stores import ObjectStore
 
@@ -32,6 +35,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 _entry = msgspec.json.Decoder(Entry)
+#: An object's, in its folder: nothing that leads out of it.
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 
 def name(plan: Mapping[str, Any]) -> str:
@@ -51,11 +56,29 @@ def text(plan: Mapping[str, Any]) -> bytes:
 
 
 async def entries(objects: ObjectStore, project: str | None = None) -> AsyncIterator[Entry]:
-    """What an archive holds, of one project or of all, in the order in which it was planned."""
+    """What an archive holds, of one project or of all, in the order in which it was planned.
+
+    Raises ArchiveUnavailable; a manifest that isn't whole is one that was changed.
+    """
     of = "" if project is None else f"project={schema.escape(project)}/"
     with tempfile.TemporaryDirectory(prefix="livetally-") as folder:
         file = Path(folder) / "manifest"
         async for each in objects.names(schema.MANIFESTS + of):
             await objects.get(each, file)
-            for line in file.read_bytes().splitlines():
-                yield _entry.decode(line)
+            for number, line in enumerate(file.read_bytes().splitlines(), 1):
+                yield _read(line, f"{objects.url}/{each}, line {number}")
+
+
+def _read(line: bytes, where: str) -> Entry:
+    try:
+        entry = _entry.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ArchiveUnavailable(
+            "changed", f"{where} is no part of an archive: {plainly(str(error))}"
+        ) from None
+    folder, _, name = entry.object.rpartition("/")
+    if folder != schema.folder(entry.project, entry.type, entry.hour) or not _NAME.fullmatch(name):
+        raise ArchiveUnavailable(
+            "changed", f"{where} names an object that is none of its project's, type's and hour's."
+        )
+    return entry

@@ -1,7 +1,9 @@
 """An archive back into a database: events, totals and minutes come out as they were.
 
-What belongs into the database is written down first; then each object is one transaction, which
-also says that it is done. So a restore that was interrupted goes on where it was.
+Every object is read and compared with its manifest before a row is written: a damaged copy leaves
+nothing behind that a good one would stumble over. Then what belongs into the database is written
+down, and each object is one transaction, which also says that it is done: a restore that was
+interrupted goes on where it was.
 """
 
 import asyncio
@@ -25,9 +27,10 @@ _Connection = AsyncConnection[DictRow]
 
 
 class Progress(msgspec.Struct):
-    """Events that are to be restored, and those that are."""
+    """Events that are to be restored; of how many the objects were checked, and those restored."""
 
     events: int = 0
+    checked: int = 0
     done: int = 0
 
 
@@ -53,16 +56,21 @@ async def restore(
     progress = Progress()
     async with await connect(database_url, application="livetally restore") as connection:
         await _run(connection, "restore_table")
-        work = []
+        left = {}
+        for name, parts in by_project.items():
+            await _find(connection, objects.url, name, merge)
+            done = {row["object"] for row in await _run(connection, "restored", name, objects.url)}
+            left[name] = [entry for entry in parts if entry.object not in done]
+            progress.events += sum(entry.events for entry in left[name])
+        for entry in [entry for parts in left.values() for entry in parts]:
+            with tempfile.TemporaryDirectory(prefix="livetally-") as folder:
+                await _get(objects, entry, Path(folder) / "part")
+            progress.checked += entry.events
+            told(progress)
         for name, parts in by_project.items():
             id, slot = await _begin(connection, objects.url, name, parts, merge)
-            todo = {row["object"] for row in await _run(connection, "restore_todo", id)}
-            left = [entry for entry in parts if entry.object in todo]
-            progress.events += sum(entry.events for entry in left)
-            work.append((id, slot, left))
-        for id, slot, left in work:
             # The newest first: a client that tries again tries what it sent last.
-            for entry in sorted(left, key=lambda entry: entry.hour, reverse=True):
+            for entry in sorted(left[name], key=lambda entry: entry.hour, reverse=True):
                 await _part(connection, objects, id, slot, entry)
                 progress.done += entry.events
                 told(progress)
@@ -70,21 +78,31 @@ async def restore(
     return progress
 
 
+async def _find(connection: _Connection, url: str, name: str, merge: bool) -> DictRow | None:
+    """The project, if there is one, and its restore from there. Raises ConflictError."""
+    rows = await _run(connection, "restore_find", name, url)
+    if not rows:
+        return None
+    if rows[0]["done"]:
+        raise ConflictError(f"Project {name!r} has been restored from {url} already.")
+    if rows[0]["used"] and not rows[0]["begun"] and not merge:
+        raise ConflictError(
+            f"Project {name!r} has events: --merge restores the archive's beside them."
+        )
+    return rows[0]
+
+
 async def _begin(
     connection: _Connection, url: str, name: str, parts: Sequence[Entry], merge: bool
 ) -> tuple[int, int | None]:
     """The project's id, and the slot that its events go to if not to those they had."""
-    await _run(connection, "create_project", name)
     async with connection.transaction():
-        (found,) = await _run(connection, "restore_find", name, url)
-        if found["done"]:
-            raise ConflictError(f"Project {name!r} has been restored from {url} already.")
+        await _run(connection, "create_project", name)
+        found = await _find(connection, url, name, merge)
+        if found is None:
+            raise NotFoundError(f"Project {name!r} was taken away meanwhile.")
         if found["begun"]:
             return found["id"], found["slot"]
-        if found["used"] and not merge:
-            raise ConflictError(
-                f"Project {name!r} has events: --merge restores the archive's beside them."
-            )
         (begun,) = await _run(
             connection,
             "restore_begin",
@@ -104,16 +122,21 @@ def _positions(parts: Sequence[Entry]) -> dict[int, tuple[int, int]]:
     return positions
 
 
+async def _get(objects: ObjectStore, entry: Entry, file: Path) -> None:
+    """Raises ArchiveUnavailable, also if it isn't what its manifest says."""
+    await objects.get(entry.object, file)
+    if await asyncio.to_thread(parquet.digest, file) != (entry.bytes, entry.sha256):
+        raise ArchiveUnavailable(
+            "changed", f"{entry.object} is not what its manifest says: it was changed."
+        )
+
+
 async def _part(
     connection: _Connection, objects: ObjectStore, id: int, slot: int | None, entry: Entry
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="livetally-") as folder:
         file = Path(folder) / "part"
-        await objects.get(entry.object, file)
-        if await asyncio.to_thread(parquet.digest, file) != (entry.bytes, entry.sha256):
-            raise ArchiveUnavailable(
-                "changed", f"{entry.object} is not what its manifest says: it was changed."
-            )
+        await _get(objects, entry, file)
         async with connection.transaction():
             cursor = connection.cursor()
             async with cursor.copy(sql.query("restore_copy")) as copy:

@@ -155,7 +155,13 @@ async def _restore_all(arguments: argparse.Namespace) -> None:
             task = progress.add_task("restoring", total=None)
 
             def told(so_far: Progress) -> None:
-                progress.update(task, completed=so_far.done, total=so_far.events)
+                checked = so_far.checked == so_far.events
+                progress.update(
+                    task,
+                    description="restoring" if checked else "checking",
+                    completed=so_far.done if checked else so_far.checked,
+                    total=so_far.events,
+                )
 
             done = await restore(
                 config.database_url,

@@ -34,8 +34,12 @@ missing AS (
 )
 SELECT slot FROM begun;
 
--- name: restore_todo
-SELECT object FROM restored_parts WHERE project = $1 AND NOT done;
+-- name: restored
+-- What of archive $2 is in project $1 by now.
+SELECT parts.object
+FROM restored_parts AS parts JOIN projects AS p ON p.id = parts.project
+JOIN restores AS r ON r.project = p.id AND r.archive = $2
+WHERE p.name = $1 AND parts.done;
 
 -- name: restore_table
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,7 +18,7 @@ import duckdb
 import pytest
 
 from livetally.archive.export import Export, Wanted
-from livetally.archive.restore import restore
+from livetally.archive.restore import Progress, restore
 from livetally.archive.stores import ObjectStore, open_objects
 from livetally.base.errors import ArchiveUnavailable, ConflictError, NotFoundError
 from livetally.db.database import migrate
@@ -243,10 +244,11 @@ async def test_a_restore_is_equal(database_url: str, empty_url: str, tmp_path: P
 
 
 def _interrupt(after: int) -> Any:
+    """When so many parts are restored."""
     left = [after]
 
-    def told(progress: object) -> None:
-        left[0] -= 1
+    def told(progress: Progress) -> None:
+        left[0] -= progress.done > 0
         if not left[0]:
             raise InterruptedError
 
@@ -299,6 +301,53 @@ async def test_an_archive_that_was_changed_is_refused(
     part.unlink()
     with pytest.raises(ArchiveUnavailable):
         await restore(empty_url, open_objects(str(tmp_path)))
+    for table in ("projects", "restores", "restored_parts", "slots", "archive_marks", "events"):
+        assert query(empty_url, f"SELECT count(*) FROM {table}") == [(0,)], table
     part.write_bytes(whole)
-    await restore(empty_url, open_objects(str(tmp_path)))
+    good = tmp_path.with_name("a good copy")
+    await asyncio.to_thread(shutil.copytree, tmp_path, good)
+    await restore(empty_url, open_objects(str(good)))
     assert in_postgres(empty_url) == in_postgres(database_url) == in_archive(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "object",
+    [
+        "../../../../etc/passwd",
+        "/etc/passwd",
+        "project=shop/type=click/../../../../../../etc/passwd",
+        "{folder}/..",
+        "{folder}/a/b.parquet",
+        "_manifest/project=shop/x",
+    ],
+)
+async def test_a_manifest_leads_nowhere_else(
+    database_url: str, empty_url: str, tmp_path: Path, object: str
+) -> None:
+    """An object's name is its project's, type's and hour's folder and a plain name, or refused
+    before it is opened; what is read from a directory stays in it too."""
+    fill(database_url, 10, hours=1, kinds=1)
+    async with worker(database_url, tmp_path) as archive:
+        await archive_all(archive)
+    manifest = files(tmp_path, "*.ndjson")[0]
+    entry = json.loads(manifest.read_text().splitlines()[0])
+    named = object.format(folder=entry["object"].rpartition("/")[0])
+    manifest.write_text(json.dumps(entry | {"object": named}) + "\n")
+    with pytest.raises(ArchiveUnavailable, match="line 1 names an object"):
+        await restore(empty_url, open_objects(str(tmp_path)))
+    with pytest.raises(ArchiveUnavailable):
+        await open_objects(str(tmp_path)).get("../x", tmp_path / "got")
+
+
+async def test_half_a_manifest_is_one_line(
+    database_url: str, empty_url: str, tmp_path: Path
+) -> None:
+    fill(database_url, 10, hours=1, kinds=1)
+    async with worker(database_url, tmp_path) as archive:
+        await archive_all(archive)
+    manifest = files(tmp_path, "*.ndjson")[0]
+    manifest.write_bytes(manifest.read_bytes()[:-20])
+    ended = livetally(empty_url, "restore", str(tmp_path))
+    assert ended.returncode == 2
+    said = rb"livetally: .*\.ndjson, line 1 is no part of an archive: [^\n]*\n"
+    assert re.fullmatch(said, ended.stderr), ended.stderr
