@@ -86,9 +86,11 @@ async def test_a_task_is_healthy_soon(
 
 async def test_the_clients_address_comes_through(stack: Stack) -> None:
     """Who asks too often is refused by its own address, whatever it says it is, and nobody else is:
-    the last address that no proxy of ours has, as the TLS proxy before this one tells it."""
+    by what the TLS proxy in front has heard from, be it on the Internet or near; without one, by
+    whom the connection is from."""
     limited = {**os.environ, "LIVETALLY_ADDRESS_RATE": "1"}
-    compose("up", "--detach", "--wait", "--wait-timeout", "120", "service", env=limited)
+    behind = limited | {"LIVETALLY_PROXY": "behind_tls"}
+    compose("up", "--detach", "--wait", "--wait-timeout", "120", "service", "proxy", env=behind)
     async with aiohttp.ClientSession() as http:
 
         async def ask(forwarded: str) -> int:
@@ -98,16 +100,27 @@ async def test_the_clients_address_comes_through(stack: Stack) -> None:
 
         numbers = itertools.count()
 
-        async def refused() -> bool:
+        async def refused(end: str) -> bool:
             forged = [f"198.51.{n // 256}.{n % 256}" for n in itertools.islice(numbers, 20)]
-            return 429 in await asyncio.gather(*(ask(f"{each}, 203.0.113.1") for each in forged))
+            return 429 in await asyncio.gather(*(ask(f"{each}{end}") for each in forged))
 
-        await until(refused, "it is not limited, or believed what it says", within_s=20)
+        for heard in ("203.0.113.1", "172.18.0.9"):
+            await until(
+                lambda heard=heard: refused(f", {heard}"),
+                "it is believed what it says",
+                within_s=20,
+            )
         assert await ask("203.0.113.2") == 200
+        compose(
+            "up", "--detach", "--wait", "--wait-timeout", "120", "service", "proxy", env=limited
+        )
+        await until(lambda: refused(""), "it is believed what it says", within_s=20)
 
 
 async def test_tls_in_front_comes_through(stack: Stack) -> None:
     """What the TLS proxy before this one says it speaks is what pages show as the address."""
+    behind = {**os.environ, "LIVETALLY_PROXY": "behind_tls"}
+    compose("up", "--detach", "--wait", "--wait-timeout", "120", "proxy", env=behind)
     host = stack.url.removeprefix("http://")
     async with aiohttp.ClientSession() as http:
         for scheme, headers in (("http", {}), ("https", {"x-forwarded-proto": "https"})):

@@ -40,13 +40,15 @@ def peer_of(request: web.Request) -> Peer:
 def address_of(request: web.Request) -> str | None:
     """The client's address; None if it came by a proxy that nobody named.
 
-    A neighbour of ours that brings an `X-Forwarded-For` and isn't trusted is taken for one:
-    whoever is behind it is not to share the limits of one address.
+    A neighbour that brings an `X-Forwarded-For` and isn't trusted is taken for one, and so is whose
+    proxy has heard of an `unknown` (deploy/proxy/direct.conf): whoever is behind it is not to share
+    the limits of one address.
     """
     address = request.app[FIND](request)
-    if address != request.remote or "X-Forwarded-For" not in request.headers:
+    heard = request.headers.get("X-Forwarded-For")
+    if heard is None or not _is_near(address):
         return address
-    if not _is_near(address):
+    if address != request.remote and not heard.startswith("unknown,"):
         return address
     _warn(address)
     return None

@@ -186,6 +186,7 @@ def test_every_knob_is_explained() -> None:
     assert knobs == dict(re.findall(r"^#(\w+)=(.*)$", example, re.MULTILINE))
     of_compose = {
         "LIVETALLY_HTTP_PORT",
+        "LIVETALLY_PROXY",
         "LIVETALLY_TASKS",
         "LIVETALLY_MEMORY",
         "LIVETALLY_IMAGE",
