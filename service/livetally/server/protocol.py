@@ -8,6 +8,7 @@ from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
 
 from ..base.errors import BadRequest, LivetallyError, UnsupportedMediaType
 from ..web.middleware import HEADERS, error_response
+from .masking import MaskedOnly
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,9 @@ class _Protocol(web.RequestHandler):
     """aiohttp answers a broken request in plain text, and logs a traceback for each."""
 
     __slots__ = ()
+
+    def set_parser(self, parser: Any, data_received_cb: Any = None) -> None:
+        super().set_parser(MaskedOnly(parser), data_received_cb)  # type: ignore[arg-type]
 
     def handle_error(
         self,

@@ -357,10 +357,9 @@ async def test_bad_frames_end_their_connection_only(service: Service) -> None:
     large = b" " * (MAX_BODY_BYTES + 1)
     frame = RawSocket.frame
     bad: dict[str, tuple[bytes, set[int | None]]] = {
-        "too large": (frame(TEXT, large, masked=False), {1009}),
+        "too large": (frame(TEXT, large), {1009}),
         "too large in pieces": (
-            frame(TEXT, large[:600_000], fin=False, masked=False)
-            + frame(0, large[:600_000], masked=False),
+            frame(TEXT, large[:600_000], fin=False) + frame(0, large[:600_000]),
             {1009},
         ),
         "binary": (frame(BINARY, ping), {1003}),
@@ -373,6 +372,11 @@ async def test_bad_frames_end_their_connection_only(service: Service) -> None:
         "an end without a beginning": (frame(0, ping), {1002}),
         "two beginnings": (frame(TEXT, ping, fin=False) + frame(TEXT, ping), {1002}),
         "a bad close code": (frame(CLOSE, b"\x00\x01"), {1002}),
+        "unmasked": (frame(TEXT, ping, masked=False), {1002}),
+        "unmasked after others": (
+            frame(TEXT, ping) + frame(TEXT, b" " * 70_000) + frame(PING, b"", masked=False),
+            {1002},
+        ),
         "no websocket at all": (b"GET / HTTP/1.1\r\n\r\n" * 10, {1002}),
     }
     async with service.live() as other:
