@@ -30,7 +30,7 @@ async def start(service: Service, *command: str, **environ: str) -> asyncio.subp
         sys.executable,
         *command,
         cwd=PROGRAMS,
-        env={**os.environ, "PYTHONPATH": str(PROGRAMS), **given},
+        env={**os.environ, **given},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -44,9 +44,10 @@ async def run(service: Service, *command: str, **environ: str) -> tuple[int | No
 
 
 async def test_children_of_multiprocessing_send_what_they_counted(service: Service) -> None:
-    """Forked, spawned, from a fork server, in pools and executors, recycled or not."""
+    """Forked, spawned, from a fork server, in pools and executors, recycled or not; terminated, as
+    by leaving `with Pool()`, or ended by `os._exit`; what their threads count last."""
     assert await run(service, "children.py") == (3, "", "")
-    assert totals_in(service.database_url) == {"": 19, "child": 18, "parent": 1}
+    assert totals_in(service.database_url) == {"": 40, "child": 39, "parent": 1}
 
 
 #: How many tasks a process of Celery's pool does -> how many there are. Each replacement takes 1 s.
