@@ -115,6 +115,7 @@ async def test_gunicorn_counts_through_recycling_and_its_end(service: Service) -
     ("how", "counts"),
     [
         ("by_run", {"loop": 700}),
+        ("by_runs", {"first": 2, "second": 3, "child": 3, "last": 3}),
         ("by_hooks", {"early": 1, "hook": 1, "late": 1}),
         ("by_exception", {"error": 1}),
     ],
@@ -122,7 +123,8 @@ async def test_gunicorn_counts_through_recycling_and_its_end(service: Service) -
 async def test_a_program_that_forgets_to_close(
     service: Service, how: str, counts: dict[str, int]
 ) -> None:
-    """The end of an event loop, hooks at the interpreter's end, and an error lose nothing."""
+    """The end of an event loop, or of one after another, hooks at the interpreter's end, and an
+    error lose nothing."""
     status, _, complained = await run(service, "ends.py", how)
     assert (status, complained) == ((1, "it went wrong\n") if how == "by_exception" else (0, ""))
     assert totals_in(service.database_url) == {"": sum(counts.values()), **counts}
