@@ -1,4 +1,4 @@
-import { isAboutBatch, isAck, isStrange, errorIn, rejectsKey } from "./answer.js";
+import { isAboutEvents, isAck, isStrange, errorIn, rejectsKey } from "./answer.js";
 import { attempt } from "../base/attempt.js";
 import { backoff, bounded } from "../base/backoff.js";
 import { newId } from "../base/id.js";
@@ -113,7 +113,7 @@ export function createTracker({
     const error = errorIn(answer);
     if (isAck(answer, batch.length)) confirm(answer, batch, answer.body.rejected);
     else if (rejectsKey(error?.code)) giveKeyUp(error, usedKey);
-    else if (!error || !isAboutBatch(answer)) tryLater(answer, !error && isStrange(answer));
+    else if (!isAboutEvents(error)) tryLater(answer, isStrange(answer));
     else if (batch.length > 1) outbox.shrink();
     else confirm(answer, batch, [{ index: 0, error }]);
   }
