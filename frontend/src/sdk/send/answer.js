@@ -11,12 +11,6 @@ export const isAck = ({ status, body }, size) =>
   (status === 200 || status === 422) &&
   body?.accepted + body?.duplicates + body?.rejected?.length === size;
 
-/** The server's own error, {code, message}, or undefined. */
-export const errorIn = ({ body }) =>
-  typeof body?.error?.code === "string" && typeof body.error.message === "string"
-    ? body.error
-    : undefined;
-
 /** What the server says of a whole batch for the sake of one of its events. */
 export const isAboutEvents = (error) =>
   ["malformed_json", "too_large", "unstorable_event"].includes(error?.code);
