@@ -4,9 +4,9 @@ import logging
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
+from aiohttp.http_exceptions import LineTooLong
 
-from ..base.errors import BadRequest, LivetallyError, UnsupportedMediaType
+from ..base.errors import BadRequest, LivetallyError
 from ..web.middleware import HEADERS, error_response
 
 log = logging.getLogger(__name__)
@@ -51,11 +51,8 @@ class _Protocol(web.RequestHandler):
 
 
 def _error(status: int, error: BaseException | None, message: str | None) -> LivetallyError:
-    match error:
-        case ContentEncodingError():
-            return UnsupportedMediaType("Content-Encoding must be gzip, deflate or identity.")
-        case LineTooLong():
-            return BadRequest("The request line or a header is too long.")
+    if isinstance(error, LineTooLong):
+        return BadRequest("The request line or a header is too long.")
     if status >= 500:
         return LivetallyError()
     # What follows the first line quotes the request.

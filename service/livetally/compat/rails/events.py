@@ -21,7 +21,7 @@ from ...schema.compat import RailsAction, RailsVersion
 from ...web.auth import Auth, Key
 from ...web.keys import Role
 from ...web.operation_docs import Text, operation
-from ..actions import FORM, Shape, fields_of, form_fields, from_rails, is_json
+from ..actions import FORM, MULTIPART, Shape, from_rails, params
 from ..rejections import error_in, rejected
 
 
@@ -37,7 +37,7 @@ class RailsEvents:
         tag="Compatibility",
         key="write",
         path={"version": RailsVersion},
-        body={"application/json": RailsAction, FORM: Text(FORM)},
+        body={"application/json": RailsAction, FORM: Text(FORM), MULTIPART: Text(MULTIPART)},
         responses={204: None},
         errors=(
             *(BadRequest, RequestTimeout, TooLarge, UnsupportedMediaType, Unprocessable),
@@ -48,8 +48,7 @@ class RailsEvents:
         """POST /v2/events and /v3/events."""
         key = await self._auth.admit(request, Role.WRITE)
         body = await read_body(request, types=None)
-        form = request.content_type == FORM and not is_json(body)
-        return await self.take(key, form_fields(body) if form else fields_of(body))
+        return await self.take(key, params(request, body))
 
     async def take(self, key: Key, fields: dict[str, Any]) -> web.Response:
         """204, or what is wrong with it. Raises what `Batcher.take` does."""
