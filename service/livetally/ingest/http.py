@@ -42,7 +42,10 @@ TYPES = {"application/json", "text/plain", "application/octet-stream"} | _NDJSON
 #: Where a request keeps what was read of it.
 _BODY = web.RequestKey("body", bytes)
 
-_UTF_8 = re.compile(r"(?:(?:x-)?unicode-\d-\d-)?utf[-_]?8|(?:us[-_]?)?ascii", re.IGNORECASE)
+_UTF_8 = re.compile(
+    r"(?:(?:x-)?unicode-\d-\d-)?utf[-_ ]?8(?:[-_]?(?:mb[34]|sig|bom))?|(?:us[-_]?)?ascii|",
+    re.IGNORECASE,
+)
 
 
 class EventsQuery(msgspec.Struct):
@@ -127,8 +130,8 @@ async def _read(request: web.Request) -> bytes:
 
 
 def _is_one_of(request: web.Request, types: Set[str]) -> bool:
-    charset = request.charset
-    utf_8 = charset is None or _UTF_8.fullmatch(charset.strip("'\"")) is not None
+    charset = (request.charset or "").strip("'\" ")
+    utf_8 = _UTF_8.fullmatch(charset) is not None
     return utf_8 and request.content_type in types
 
 

@@ -44,6 +44,14 @@ class _Protocol(web.RequestHandler):
         response.force_close()
         return response
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """What is expected of us is answered before there is a handler, or a middleware."""
+        if isinstance(resp, web.HTTPExpectationFailed):
+            resp = self.handle_error(request, resp.status, message=resp.text)
+        return await super().finish_response(request, resp, start_time)
+
     def log_exception(self, *arguments: Any, **options: Any) -> None:
         """What a client has sent, after its answer, that can't be read is no error of ours."""
         if not isinstance(options.get("exc_info"), web.RequestPayloadError):

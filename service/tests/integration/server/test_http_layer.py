@@ -52,6 +52,7 @@ def post(headers: str, body: bytes, key: str) -> bytes:
         (b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n", 400),
         (post("Content-Encoding: br\r\nContent-Length: 2\r\n", b"{}", "k"), 415),
         (post("Content-Encoding: zstd\r\nContent-Length: 2\r\n", b"{}", "k"), 415),
+        (post("Expect: a-miracle\r\nContent-Length: 2\r\n", b"{}", "k"), 400),
         (b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", 404),
         (b"PATCH /v1/events HTTP/1.1\r\nHost: x\r\n\r\n", 405),
     ],
@@ -90,7 +91,19 @@ async def test_a_body_that_breaks_off_its_chunks_is_told(
 
 @pytest.mark.parametrize(
     "charset",
-    ["utf8", "UTF8", "utf-8", "UTF_8", '"utf-8"', "unicode-1-1-utf-8", "us-ascii", "US-ASCII"],
+    [
+        "",
+        "utf8mb4",
+        "utf-8-sig",
+        "utf8",
+        "UTF8",
+        "utf-8",
+        "UTF_8",
+        '"utf-8"',
+        "unicode-1-1-utf-8",
+        "us-ascii",
+        "US-ASCII",
+    ],
 )
 async def test_utf_8_by_any_of_its_names(service: Service, charset: str) -> None:
     """What people write for it is taken; another character set is not."""
