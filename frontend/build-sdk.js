@@ -25,7 +25,7 @@ for (const [name, format] of Object.entries(FILES)) {
     input: source + name,
     plugins: [pointer],
     transform: { target: "es2022" },
-    output: { format, file: folder + name, minify: true },
+    output: { format, file: folder + name, minify: true, comments: false },
   });
   await writeFile(`${folder}${name}.gz`, gzipSync(await readFile(folder + name), { level: 9 }));
 }

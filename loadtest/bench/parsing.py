@@ -107,6 +107,10 @@ def _check_value(text: bytes) -> None:
     events.check_value(text, len(text))
 
 
+def _form_parts(text: bytes) -> object:
+    return actions.form_fields(text, "multipart/form-data; boundary=x")
+
+
 def _live(text: bytes) -> None:
     asked = websocket._decode(text.decode())
     if isinstance(asked, websocket.SubscribeMessage):
@@ -123,6 +127,7 @@ def _queue(text: bytes) -> None:
 
 _FIELDS = (detail.Field("session_id", 10),)
 _HALF = rb"\ud800"
+_PART = b'--x\nContent-Type: %b\nContent-Disposition: form-data; name="a"\n\n'
 
 #: What reads it, and what makes such a text of about so many bytes.
 SHAPES: dict[str, Shape] = {
@@ -143,6 +148,11 @@ SHAPES: dict[str, Shape] = {
     "a value of white space": (_check_value, _times(b" ", b'{"a"', b":1}")),
     "a form": (actions.form_fields, _times(b"a=%20&")),
     "a form of signs": (actions.form_fields, _times(b"&=%")),
+    "a form in parts": (_form_parts, _times(b"\n\r", _PART % b"text/plain")),
+    "a form in parts in parts": (
+        _form_parts, _times(b"\n", (_PART % b"multipart/mixed; boundary=x") * 99),
+    ),
+    "a form's heads": (_form_parts, _times(b"A: b\n", b"--x\n")),
     "a collector's fields": (lambda text: detail.parse(text, _FIELDS), _names(doubled=True)),
     "a channel": (lambda text: channels.parse(text.decode()), _names(doubled=True)),
     "a host": (lambda text: hosts.host_of(text.decode()), _times(b"a.", b"http://")),

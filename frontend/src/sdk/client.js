@@ -82,9 +82,10 @@ export function start({
     const id = track("page_view", subject, Object.keys(known).length > 0 ? known : undefined);
     about = {};
     const seen = recall("paths") ?? [];
-    if (id !== null && !seen.includes(subject)) {
+    const mine = name + subject;
+    if (id !== null && !seen.includes(mine)) {
       track("unique_page_view", subject);
-      remember("paths", [subject, ...seen].slice(0, MOST_PATHS));
+      remember("paths", [mine, ...seen].slice(0, MOST_PATHS));
     }
     return id;
   }
@@ -121,6 +122,7 @@ export function start({
   function arrive(session) {
     if (arrived) return;
     arrived = true;
+    tracker.useKey(key, { session });
     const host = referrer();
     if (pageViews && counting && path() !== null) {
       if (host) {
@@ -129,7 +131,6 @@ export function start({
       }
       watchPageViews(pageView, path, signal);
     }
-    tracker.useKey(key, { session });
   }
 
   const client = {

@@ -190,6 +190,8 @@ const STRANGERS = {
   "a firewall": { status: 403, text: "Request blocked" },
   "a gateway's JSON": { status: 403, body: { error: { code: 403, message: "Forbidden" } } },
   "a named refusal": { status: 401, body: { error: { code: "unauthorized", message: "No." } } },
+  "a gateway's JSON of our form": { status: 400, body: { error: { code: "bad_request", message: "" } } },
+  "an API that stands there now": { status: 422, body: { error: { code: "invalid", message: "" } } },
   "a router without backends": { status: 404, text: "404 page not found" },
   "an older router": { status: 405, text: "" },
   "a gateway that limits": { status: 429, text: "" },
@@ -212,7 +214,7 @@ for (const [name, stranger] of Object.entries(STRANGERS)) {
       tracker.hurry();
     }
     await until(drained);
-    const strange = stranger.status < 500 && stranger.status !== 429 && name !== "a named refusal";
+    const strange = stranger.status < 500 && stranger.status !== 429;
     assert.deepEqual(told(), strange ? [["foreign_answer", []]] : []);
   });
 }
@@ -237,7 +239,11 @@ test("an event that a firewall never lets pass keeps none of the others", async 
 });
 
 test("a refusal of our own that isn't about the events leaves them waiting", async () => {
-  answers.push(refusalOf(404, "not_found"), refusalOf(401, "missing_key"), refusalOf(500, "internal"));
+  answers.push(
+    refusalOf(408, "request_timeout"),
+    refusalOf(429, "rate_limited"),
+    refusalOf(500, "internal"),
+  );
   trackTo();
   tracker.track("click", "red");
   await until(drained);

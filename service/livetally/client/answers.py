@@ -57,7 +57,7 @@ def redirected(response: aiohttp.ClientResponse) -> Redirected:
 
 
 def unaccounted(answer: object) -> Unavailable:
-    """For an Ack that isn't one of what was sent."""
+    """For an Ack, or a refusal, that isn't one of what was sent."""
     return _not_ours(f"{answer}", 0.0)
 
 

@@ -4,31 +4,30 @@ Before the process ends what is queued is sent, if that takes no longer than `EX
 says how much was not. From then on every event is sent before `track` returns: there may be no
 later.
 
-`atexit` is for the end of an interpreter. Children of multiprocessing and billiard end without
-that, by `os._exit`, after their own module's finalizers; those of Celery's pool after a signal of
-Celery's. Nobody is asked at `os._exit` by itself, at SIGKILL, or at a signal that nobody handles,
-as SIGTERM is by default: flush before.
+`atexit` is for the end of an interpreter. Children of multiprocessing and billiard (so also those
+of Celery's pool), RQ's work horses and many a daemon end by `os._exit` instead, which asks nobody:
+so it gets to do that first. A child of multiprocessing is also ended by SIGTERM, whenever somebody
+leaves `with Pool()`. Nobody is asked at SIGKILL, and of other processes' signals at those that
+nobody handles, as SIGTERM is by default: flush before.
 """
 
 import asyncio
 import atexit
 import concurrent.futures
+import contextlib
 import logging
+import multiprocessing
 import os
-import sys
+import signal
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from .errors import ClientError, Closed
 from .requests import AsyncClient
 from .sending import EXIT_S
 
 log = logging.getLogger(__name__)
-
-#: After the finalizers of pools and managers, before daemonic children are ended.
-_PRIORITY = 0
-_FINALIZING = ("multiprocessing.util", "billiard.util")
 
 T = TypeVar("T")
 
@@ -94,29 +93,55 @@ class Background:
             self.loop.close()
 
 
+class _Exit:
+    """`os._exit`, which asks nobody, after what is to be done."""
+
+    def __init__(self, exit: Callable[[int], NoReturn]) -> None:
+        self.works: list[Callable[[], None]] = []
+        self._exit = exit
+
+    def __call__(self, status: int) -> NoReturn:
+        self.end()
+        self._exit(status)
+
+    def end(self) -> None:
+        for work in self.works.copy():
+            try:
+                work()
+            except Exception:
+                log.exception("the process ends")
+
+
 def before_process_ends(work: Callable[[], None]) -> Callable[[], None]:
     """Have it done at the end of this process, not of its forks. Returns what calls that off."""
     pid = os.getpid()
 
-    def once(*_: object, **__: object) -> None:
+    def once() -> None:
         if os.getpid() == pid:
             work()
 
+    at_exit = os._exit if isinstance(os._exit, _Exit) else _Exit(os._exit)
+    os._exit = at_exit
+    at_exit.works.append(once)
     atexit.register(once)
-    finalizers = [
-        sys.modules[name].Finalize(None, once, exitpriority=_PRIORITY)
-        for name in _FINALIZING
-        if name in sys.modules
-    ]
-    celery = sys.modules.get("celery.signals")
-    if celery is not None:
-        celery.worker_process_shutdown.connect(once, weak=False)
+    _hear_of_termination(at_exit)
 
     def forget() -> None:
+        at_exit.works.remove(once)
         atexit.unregister(once)
-        for finalizer in finalizers:
-            finalizer.cancel()
-        if celery is not None:
-            celery.worker_process_shutdown.disconnect(once)
 
     return forget
+
+
+def _hear_of_termination(at_exit: _Exit) -> None:
+    """A child of multiprocessing that is terminated ends so, but first does what is to be done."""
+
+    def terminated(number: int, _: object) -> None:
+        at_exit.end()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    is_child = multiprocessing.parent_process() is not None
+    if is_child and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        with contextlib.suppress(ValueError):  # not in the main thread, which alone may
+            signal.signal(signal.SIGTERM, terminated)

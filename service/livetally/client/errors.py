@@ -114,6 +114,12 @@ FINAL: dict[str, type[ClientError]] = {
     **dict.fromkeys(("duplicate_key", "nul_character"), Refused),
 }
 
+#: Words of Livetally's that others may say too. It says them of a request, never of a single event
+#: that this client has checked.
+ANYBODYS = frozenset(
+    ("bad_request", "unprocessable", "unsupported_media_type", "too_large", "too_many_events")
+)
+
 
 def may_pass(status: int) -> bool:
     """Whether the same request may be taken later. A bug's 500 also: ids make that safe."""

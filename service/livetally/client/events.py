@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from ..schema.http import Ack, Reason, Rejected
 from .answers import ACK_BYTES, unaccounted
-from .errors import Refused
+from .errors import ANYBODYS, Refused
 from .wire import Wire
 
 #: A request takes 1,000 events and 1 MiB; one event at most 16 KiB of properties and a subject.
@@ -109,6 +109,8 @@ async def post(wire: Wire, events: Sequence[Sealed]) -> Ack:
         ack = await wire.ask("POST", "/v1/events", Ack, body=body, most_bytes=ACK_BYTES)
     except Refused as error:
         if error.ack is None:
+            if len(events) == 1 and error.code in ANYBODYS:
+                raise unaccounted(error) from None
             raise
         ack = error.ack
     if not _accounts_for(ack, len(events)):

@@ -48,14 +48,18 @@ class Outbox:
         self._bytes = 0
         self._taken = self._settled = 0
         self._closed = False
-        self._wake = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self._last_call = asyncio.Event()
-        self._moved = asyncio.Condition()
+        self.move_in()
         self._refused: deque[Rejected] = deque(maxlen=KEPT_REFUSALS)
         #: Why the last try failed; None after one that didn't.
         self._failure: ClientError | None = None
         self.accepted = self.duplicates = self.refused = 0
+
+    def move_in(self) -> None:
+        """Belong to no loop yet."""
+        self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._last_call = asyncio.Event()
+        self._moved = asyncio.Condition()
 
     def __len__(self) -> int:
         """Events that are not settled yet."""

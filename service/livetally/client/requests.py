@@ -31,7 +31,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class AsyncClient(Sender):
-    """A client of one project, for one event loop.
+    """A client of one project, for one event loop at a time.
 
     `url` and `key` default to the environment's LIVETALLY_URL and LIVETALLY_KEY. `timeout_s` is how
     long a request is tried before it raises Unavailable. `max_queue` events wait at most to be sent

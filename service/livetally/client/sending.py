@@ -1,6 +1,7 @@
 """`Sender`: the half of a client that sends events, and ends well."""
 
 import asyncio
+import functools
 import logging
 import os
 import warnings
@@ -39,11 +40,31 @@ class Sender:
         if not key:
             raise ValueError("A key is needed: give one, or set LIVETALLY_KEY.")
         self._wire = Wire(url, key, timeout_s)
-        self.outbox = Outbox(self._wire, max_queue, on_refused)
-        self._sending: asyncio.Task[None] | None = None
-        self._resting = asyncio.Lock()
+        self._make_outbox = functools.partial(Outbox, self._wire, max_queue, on_refused)
+        self._here: tuple[int, asyncio.AbstractEventLoop | None] = os.getpid(), None
+        self._begin()
         self._closed = False
+        #: A parent's: its sockets are not to be touched, not even by tidying up.
+        self._inherited: list[object] = []
+
+    def _begin(self) -> None:
+        self.outbox = self._make_outbox()
+        self._sending: asyncio.Task[None] | None = None
         weakref.finalize(self, _forgotten, self.outbox, os.getpid())
+
+    def _move_in(self) -> None:
+        """The loop may be another than the last time: somebody called `asyncio.run` again. In a
+        fork nothing is queued, the parent sends that."""
+        pid, _ = here = os.getpid(), asyncio.get_running_loop()
+        if self._here == here:
+            return
+        if self._here[0] != pid:
+            self._inherited.append(self._sending)
+            self._begin()
+        self._here = here
+        self._sending = None
+        self._resting = asyncio.Lock()
+        self.outbox.move_in()
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,6 +91,7 @@ class Sender:
 
         Never waits. Raises QueueFull, Closed, or Refused for properties that are no JSON.
         """
+        self._move_in()
         event, asleep = self.queue(
             type,
             subject,
@@ -78,7 +100,7 @@ class Sender:
             occurred_at=occurred_at,
             properties=properties,
         )
-        if asleep:
+        if asleep or self._sending is None:
             self.send_queued()
         return event.id
 
@@ -106,6 +128,7 @@ class Sender:
 
     def send_queued(self) -> None:
         """See to it that what is queued gets sent. In the client's loop only."""
+        self._move_in()
         if self._sending is None:
             self._sending = asyncio.create_task(self._run(), name="livetally outbox")
         self.outbox.wake()
@@ -156,6 +179,7 @@ class Sender:
         Raises Unavailable if that takes longer, Unauthorized or Forbidden if the key is no good
         (it goes on being tried), or what was wrong with events refused since the last flush.
         """
+        self._move_in()
         if len(self.outbox):
             self.send_queued()
         await self.outbox.flush(timeout_s)
@@ -173,6 +197,7 @@ class Sender:
 
     async def rest(self, timeout_s: float) -> None:
         """Flush, and hold nothing open: the process may end. What comes later begins anew."""
+        self._move_in()
         async with self._resting:
             try:
                 if len(self.outbox):

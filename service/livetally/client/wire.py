@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random
 import socket
 import time
@@ -44,23 +45,35 @@ def pause(attempt: int) -> float:
 
 
 class Wire:
-    """A connection pool to one server, with one key. Belongs to the loop that uses it first."""
+    """Connections to one server, with one key. A loop uses its own, and so does a fork."""
 
     def __init__(self, url: str, key: str, timeout_s: float) -> None:
         self.url = _checked(url)
         self.key = key
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
+        self._here: tuple[int, asyncio.AbstractEventLoop | None] = os.getpid(), None
+        #: A parent's, not to be touched: its sockets would be closed.
+        self._inherited: list[aiohttp.ClientSession | None] = []
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = open_session()
+        here = os.getpid(), asyncio.get_running_loop()
+        session = self._own_session()
+        if session is None or self._here != here:
+            session = self._session = open_session()
+            self._here = here
+        return session
+
+    def _own_session(self) -> aiohttp.ClientSession | None:
+        if self._here[0] != os.getpid():
+            self._inherited.append(self._session)
+            self._session = None
         return self._session
 
     async def close(self) -> None:
         """Hold no connection any more; the next request opens one again."""
-        session, self._session = self._session, None
+        session, self._session = self._own_session(), None
         if session is not None:
             await session.close()
 

@@ -28,7 +28,16 @@ from ..web.auth import Auth, Key
 from ..web.keys import Role
 from ..web.middleware import Handler, error_response, reason
 from ..web.operation_docs import Operation, Text, operation_of
-from .actions import FORM, Shape, as_native, fields_of, form_fields, is_json, may_be_older, shape_of
+from .actions import (
+    FORM,
+    MULTIPART,
+    Shape,
+    as_native,
+    is_form,
+    may_be_older,
+    params,
+    shape_of,
+)
 from .collector.routes import hello_or
 from .colors.http import Colors
 from .rails.events import RailsEvents
@@ -81,7 +90,11 @@ class Claims:
 
         about = _also(
             native,
-            body={"application/json": (ColorAction, RailsAction), FORM: Text(FORM)},
+            body={
+                "application/json": (ColorAction, RailsAction),
+                FORM: Text(FORM),
+                MULTIPART: Text(MULTIPART),
+            },
             responses={200: (ColorStored,), 204: None},
         )
         return about.describe(legible(post_events))
@@ -98,19 +111,19 @@ class Claims:
             raise
 
     async def _take(self, request: web.Request, key: Key, body: bytes) -> web.Response:
-        sender = await self._batcher.admit(key, address_of(request), len(body))
-        if request.content_type == FORM and not is_json(body):
-            return await self._rails.take(sender, form_fields(body))
-        fields = {} if is_ndjson(request) else fields_of(body)
+        payer = await self._batcher.admit(key, address_of(request), len(body))
+        fields = {} if is_ndjson(request) else params(request, body)
+        if is_form(request, body):
+            return await self._rails.take(payer, fields)
         match shape_of(fields):
             case Shape.RAILS:
-                return await self._rails.take(sender, fields)
+                return await self._rails.take(payer, fields)
             case Shape.COLOR:
-                return await self._colors.take(sender, as_native(body))
+                return await self._colors.take(payer, as_native(body))
         texts = split(body, is_ndjson(request))
         if len(texts) <= MAX_EVENTS:
             texts = [as_native(bytes(text)) for text in texts]
-        return answer(await self._batcher.take(check(texts, key.project), sender), request)
+        return answer(await self._batcher.take(check(texts, key.project), payer), request)
 
     def _home(self, native: Handler) -> Handler:
         hello = hello_or(native)
@@ -143,8 +156,7 @@ class Claims:
 
 
 def _is_ours(request: web.Request, body: bytes) -> bool:
-    form = request.content_type == FORM and not is_json(body)
-    return form or may_be_older(body)
+    return is_form(request, body) or may_be_older(body)
 
 
 def _also(native: Handler, **more: Any) -> Operation:

@@ -60,15 +60,20 @@ class CompatApis:
             web.get("/{version:v[23]}/events", results),
             web.get("/{version:v[23]}/events/cable", self.cable.handle),
             web.get("/ws", socket.handle),
-            web.get("/ws/", socket.handle),
             *Collector(auth, batcher, database).routes(),
         ]
 
     def in_front_of(self, native: Iterable[web.RouteDef]) -> list[web.RouteDef]:
         """These routes, claimed from where a request is another system's, and the others' own, also
-        behind a stage."""
+        behind a stage, and with a slash at the end."""
         routes = [*self._claims.in_front_of(native), *self._routes]
-        ours = {route.path for route in self._routes} | Claims.PATHS | {"/docs", "/openapi.json"}
+        paths = {route.path for route in self._routes} | Claims.PATHS - {"/"}
+        routes += [
+            web.route(route.method, f"{route.path}/", route.handler)
+            for route in routes
+            if route.path in paths
+        ]
+        ours = {*paths, *(f"{path}/" for path in paths), "/", "/docs", "/openapi.json"}
         staged = [_staged(route, route.path) for route in routes if route.path in ours]
         bare = [_staged(route, "") for route in routes if route.path == "/"]
         return [*routes, *staged, *bare]

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import zlib
 from collections.abc import Set
 from typing import Literal
 
@@ -32,6 +31,7 @@ from ..web.middleware import json_response
 from ..web.operation_docs import Text, operation
 from .batcher import Batcher, Result
 from .events import Rejection, Sent, parse
+from .packing import unpacked
 
 #: A megabyte takes this long at 100 kB/s; who sends slower holds a connection for nothing.
 BODY_TIMEOUT_S = 10
@@ -40,18 +40,13 @@ _NDJSON = {"application/x-ndjson", "application/ndjson", "application/jsonl"}
 # text/plain is what navigator.sendBeacon sends; aiohttp says octet-stream when there is no header.
 TYPES = {"application/json", "text/plain", "application/octet-stream"} | _NDJSON
 
-# What aiohttp undoes by itself, everywhere.
-_ENCODINGS = {"identity", "gzip", "deflate"}
 #: Where a request keeps what was read of it.
 _BODY = web.RequestKey("body", bytes)
-#: The old name, which aiohttp leaves packed.
-_X_GZIP = "x-gzip"
-_AUTO_GZIP = 16 + zlib.MAX_WBITS
 
-_UTF_8 = re.compile(r"(?:(?:x-)?unicode-\d-\d-)?utf[-_]?8|(?:us[-_]?)?ascii", re.IGNORECASE)
-
-
-_UNDECODABLE = "The body can't be decoded: it is not what its Content-Encoding says."
+_UTF_8 = re.compile(
+    r"(?:(?:x-)?unicode-\d-\d-)?utf[-_ ]?8(?:[-_]?(?:mb[34]|sig|bom))?|(?:us[-_]?)?ascii|",
+    re.IGNORECASE,
+)
 
 
 class EventsQuery(msgspec.Struct):
@@ -116,15 +111,10 @@ async def read_body(request: web.Request, types: Set[str] | None = TYPES) -> byt
 
 
 async def _whole(request: web.Request) -> bytes:
-    encoding = request.headers.get("Content-Encoding", "identity").lower()
-    if encoding not in _ENCODINGS and encoding != _X_GZIP:
-        raise UnsupportedMediaType("Content-Encoding must be gzip, deflate or identity.")
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise TooLarge
     body = await _read(request)
-    if encoding == _X_GZIP:
-        body = _unpacked(body)
-    return body.removeprefix(BOM)
+    return unpacked(body, request.headers.get("Content-Encoding", "")).removeprefix(BOM)
 
 
 async def _read(request: web.Request) -> bytes:
@@ -136,27 +126,14 @@ async def _read(request: web.Request) -> bytes:
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge from None
     except web.RequestPayloadError:
-        raise BadRequest(_UNDECODABLE) from None
+        raise BadRequest("The body breaks off.") from None
     except TimeoutError:
         raise RequestTimeout from None
 
 
-def _unpacked(body: bytes) -> bytes:
-    unpack = zlib.decompressobj(_AUTO_GZIP)
-    try:
-        unpacked = unpack.decompress(body, MAX_BODY_BYTES + 1)
-    except zlib.error:
-        raise BadRequest(_UNDECODABLE) from None
-    if len(unpacked) > MAX_BODY_BYTES:
-        raise TooLarge
-    if not unpack.eof:
-        raise BadRequest(_UNDECODABLE)
-    return unpacked
-
-
 def _is_one_of(request: web.Request, types: Set[str]) -> bool:
-    charset = request.charset
-    utf_8 = charset is None or _UTF_8.fullmatch(charset.strip("'\"")) is not None
+    charset = (request.charset or "").strip("'\" ")
+    utf_8 = _UTF_8.fullmatch(charset) is not None
     return utf_8 and request.content_type in types
 
 

@@ -132,6 +132,7 @@ def make_runner(app: web.Application) -> web.AppRunner:
         keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=ANSWER_TIMEOUT_S,
         max_line_size=MAX_LINE_BYTES,
+        auto_decompress=False,  # see ingest.packing
     )
 
 

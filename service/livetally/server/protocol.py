@@ -4,9 +4,9 @@ import logging
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
+from aiohttp.http_exceptions import LineTooLong
 
-from ..base.errors import BadRequest, LivetallyError, UnsupportedMediaType
+from ..base.errors import BadRequest, LivetallyError
 from ..web.middleware import HEADERS, error_response
 from .masking import MaskedOnly
 
@@ -48,6 +48,14 @@ class _Protocol(web.RequestHandler):
         response.force_close()
         return response
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """What is expected of us is answered before there is a handler, or a middleware."""
+        if isinstance(resp, web.HTTPExpectationFailed):
+            resp = self.handle_error(request, resp.status, message=resp.text)
+        return await super().finish_response(request, resp, start_time)
+
     def log_exception(self, *arguments: Any, **options: Any) -> None:
         """What a client has sent, after its answer, that can't be read is no error of ours."""
         if not isinstance(options.get("exc_info"), web.RequestPayloadError):
@@ -55,11 +63,8 @@ class _Protocol(web.RequestHandler):
 
 
 def _error(status: int, error: BaseException | None, message: str | None) -> LivetallyError:
-    match error:
-        case ContentEncodingError():
-            return UnsupportedMediaType("Content-Encoding must be gzip, deflate or identity.")
-        case LineTooLong():
-            return BadRequest("The request line or a header is too long.")
+    if isinstance(error, LineTooLong):
+        return BadRequest("The request line or a header is too long.")
     if status >= 500:
         return LivetallyError()
     # What follows the first line quotes the request.

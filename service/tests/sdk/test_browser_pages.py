@@ -2,10 +2,16 @@
 
 from collections import Counter
 
+from livetally.web.keys import Role
 from service.tests.support.browser.chromium import needs_chromium
 from service.tests.support.browser.shop import World, track, views
+from service.tests.support.postgres import make_key, query
+from service.tests.support.waiting import until
 
 pytestmark = needs_chromium
+
+
+SALE = Counter({("sale", "the first one's"): 1})
 
 
 def without(name: str, owner: str = "Navigator.prototype") -> str:
@@ -35,6 +41,8 @@ SITUATIONS = {
     "no-beacon": without("sendBeacon"),
     "false-beacon": "Navigator.prototype.sendBeacon = () => true;",
     "no-request": without("Request", "window"),
+    "old-performance": """
+        Object.defineProperty(window, 'performance', { value: { now: () => Date.now() } });""",
     "late-fetch": """
         const broken = async () => { throw new Error('no'); };
         addEventListener('load', () => { window.fetch = broken; });""",
@@ -90,3 +98,26 @@ async def test_a_tag_manager_that_strips_attributes(world: World) -> None:
     await track(page, "by address")
     await page.evaluate("livetally.pageView()")
     await world.counted(views("/quiet") + Counter({("sale", "by address"): 1}))
+
+
+async def test_two_projects_on_one_page(world: World) -> None:
+    """Each script counts for its own key, once though it is there twice; the page's calls are the
+    first one's."""
+    other = await make_key(world.api.database_url, "other", Role.WRITE, "other")
+    one, two = [
+        f'<script async src="{world.url}/js/livetally-track.js?key={key}"></script>'
+        for key in (world.write_key, other)
+    ]
+    world.shop.body = one + one
+    page = await world.visit(await world.visitor(), "/a")
+    await world.counted(views("/a"))
+    world.shop.body = one.replace("async ", "") + two + two
+    page = await world.visit(await world.visitor(), "/b")
+    await track(page, "the first one's")
+    await until(lambda: world.stored() == views("/a") + views("/b", 2, 2) + SALE, 20, world.stored)
+    projects = query(
+        world.api.database_url,
+        "SELECT name, array_agg(subject ORDER BY type) FROM events e JOIN projects p"
+        " ON p.id = e.project WHERE subject <> '/a' GROUP BY 1 ORDER BY 1",
+    )
+    assert projects == [("demo", ["/b", "the first one's", "/b"]), ("other", ["/b", "/b"])]

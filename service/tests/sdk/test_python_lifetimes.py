@@ -30,7 +30,7 @@ async def start(service: Service, *command: str, **environ: str) -> asyncio.subp
         sys.executable,
         *command,
         cwd=PROGRAMS,
-        env={**os.environ, "PYTHONPATH": str(PROGRAMS), **given},
+        env={**os.environ, **given},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -44,9 +44,10 @@ async def run(service: Service, *command: str, **environ: str) -> tuple[int | No
 
 
 async def test_children_of_multiprocessing_send_what_they_counted(service: Service) -> None:
-    """Forked, spawned, from a fork server, in pools and executors, recycled or not."""
+    """Forked, spawned, from a fork server, in pools and executors, recycled or not; terminated, as
+    by leaving `with Pool()`, or ended by `os._exit`; what their threads count last."""
     assert await run(service, "children.py") == (3, "", "")
-    assert totals_in(service.database_url) == {"": 19, "child": 18, "parent": 1}
+    assert totals_in(service.database_url) == {"": 40, "child": 39, "parent": 1}
 
 
 #: How many tasks a process of Celery's pool does -> how many there are. Each replacement takes 1 s.
@@ -114,6 +115,7 @@ async def test_gunicorn_counts_through_recycling_and_its_end(service: Service) -
     ("how", "counts"),
     [
         ("by_run", {"loop": 700}),
+        ("by_runs", {"first": 2, "second": 3, "child": 3, "last": 3}),
         ("by_hooks", {"early": 1, "hook": 1, "late": 1}),
         ("by_exception", {"error": 1}),
     ],
@@ -121,7 +123,8 @@ async def test_gunicorn_counts_through_recycling_and_its_end(service: Service) -
 async def test_a_program_that_forgets_to_close(
     service: Service, how: str, counts: dict[str, int]
 ) -> None:
-    """The end of an event loop, hooks at the interpreter's end, and an error lose nothing."""
+    """The end of an event loop, or of one after another, hooks at the interpreter's end, and an
+    error lose nothing."""
     status, _, complained = await run(service, "ends.py", how)
     assert (status, complained) == ((1, "it went wrong\n") if how == "by_exception" else (0, ""))
     assert totals_in(service.database_url) == {"": sum(counts.values()), **counts}

@@ -27,9 +27,9 @@ export function readScript(name) {
 /** Puts the SDK where classic scripts look for it, and starts it if it was given a key. */
 export function startScript(name, start) {
   const { livetally } = globalThis;
-  if (typeof livetally?.start === "function") return; // included twice: everything would count twice
   const options = readScript(name);
   const begin = (given) => takeOver(start({ server: options.server, ...given }));
   const started = options.key || options.readKey ? begin(options) : {};
+  if (typeof livetally?.start === "function") return; // the first of several speaks for the page
   globalThis.livetally = Object.assign(livetally ?? {}, started, { start: begin });
 }

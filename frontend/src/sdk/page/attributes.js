@@ -13,7 +13,6 @@ export function watchAttributes(happened, signal) {
   const options = { capture: true, passive: true, signal };
   const on = (type, react) => addEventListener(type, react, options);
   const find = (event, type) => event.composedPath().find((node) => asks(node, type));
-  const count = (type, element) => happened(type, attribute(element, NAME));
   let gesture = null;
   let over = null;
   const ended = () => (gesture = null);
@@ -22,33 +21,37 @@ export function watchAttributes(happened, signal) {
     if (!element || isPartOf(gesture, event)) return;
     gesture = { trusted: event.isTrusted, control: labelledBy(event) };
     setTimeout(ended);
-    count("click", element);
+    happened("click", subjectOf(element));
   });
-  // A timer may come late: what somebody does next is another gesture at once.
-  on("keydown", ended);
+  // A timer may come late: what somebody does next is another gesture at once. A key that is held
+  // clicks again and again.
+  on("keydown", ({ repeat }) => (gesture = repeat ? { trusted: true } : null));
+  on("keyup", ended);
   on("pointerdown", ended);
   on("pointerover", (event) => {
     const element = find(event, "hover");
-    const entered = element !== over;
+    const before = over;
     over = element;
     // A finger has no hover: touching is a click only.
-    if (element && entered && event.pointerType !== "touch") count("hover", element);
+    if (!element || element === before || event.pointerType === "touch") return;
+    // Nobody moved where the page only put another in its place.
+    if (before?.isConnected === false && subjectOf(before) === subjectOf(element)) return;
+    happened("hover", subjectOf(element));
   });
 }
 
 // Not element.getAttribute: in a form, an input of that name stands in its place.
-const call = (method, element, name) => Element.prototype[method].call(element, name);
-const attribute = (element, name) => call("getAttribute", element, name);
+const attribute = (element, name) => Element.prototype.getAttribute.call(element, name);
+const subjectOf = (element) => attribute(element, NAME);
 
 function asks(node, type) {
-  if (!(node instanceof Element) || attribute(node, NAME) === null) return false;
+  if (!(node instanceof Element) || subjectOf(node) === null) return false;
   return (attribute(node, `${NAME}-on`) ?? "click").split(/\s+/).includes(type);
 }
 
-/** The control that the browser clicks after its label was clicked. */
-function labelledBy(event) {
-  return call("closest", event.composedPath()[0], "label")?.control;
-}
+/** The control that the browser clicks after its label was clicked, also in a shadow root there. */
+const labelledBy = (event) =>
+  event.composedPath().find((node) => node instanceof HTMLLabelElement)?.control;
 
 // What follows a click before its task ends is of the same gesture: the click on a label's control,
 // and what the page itself clicks. A pointer's own clicks have a `detail`.

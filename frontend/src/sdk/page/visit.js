@@ -35,7 +35,9 @@ export const campaign = (query) =>
 
 /** The site that led here, or "". Loaded again, or come back to, a page has the referrer it had. */
 export function referrer() {
-  const [{ type } = {}] = performance.getEntriesByType("navigation");
-  const host = attempt(() => new URL(document.referrer).host);
-  return host && host !== location.host && type === "navigate" ? host : "";
+  return attempt(() => {
+    const [{ type }] = performance.getEntriesByType("navigation");
+    const { host } = new URL(document.referrer);
+    return type === "navigate" && host !== location.host ? host : "";
+  });
 }

@@ -11,14 +11,9 @@ export const isAck = ({ status, body }, size) =>
   (status === 200 || status === 422) &&
   body?.accepted + body?.duplicates + body?.rejected?.length === size;
 
-/** The server's own error, {code, message}, or undefined. */
-export const errorIn = ({ body }) =>
-  typeof body?.error?.code === "string" && typeof body.error.message === "string"
-    ? body.error
-    : undefined;
-
-/** Of a whole batch: it is too large, or one of its events makes it no JSON. */
-export const isAboutBatch = ({ status }) => [400, 413, 415, 422].includes(status);
+/** What the server says of a whole batch for the sake of one of its events. */
+export const isAboutEvents = (error) =>
+  ["malformed_json", "too_large", "unstorable_event"].includes(error?.code);
 
 /** Somebody answered, and isn't only busy. */
-export const isStrange = ({ status }) => status < 500 && status !== 429;
+export const isStrange = ({ status }) => status < 500 && ![408, 429].includes(status);

@@ -1,4 +1,4 @@
-import { isAboutBatch, isAck, isStrange, errorIn, rejectsKey } from "./answer.js";
+import { isAboutEvents, isAck, isStrange, rejectsKey } from "./answer.js";
 import { attempt } from "../base/attempt.js";
 import { backoff, bounded } from "../base/backoff.js";
 import { newId } from "../base/id.js";
@@ -110,10 +110,10 @@ export function createTracker({
   }
 
   function settle(answer, batch, usedKey) {
-    const error = errorIn(answer);
+    const error = answer.body?.error;
     if (isAck(answer, batch.length)) confirm(answer, batch, answer.body.rejected);
     else if (rejectsKey(error?.code)) giveKeyUp(error, usedKey);
-    else if (!error || !isAboutBatch(answer)) tryLater(answer, !error && isStrange(answer));
+    else if (!isAboutEvents(error)) tryLater(answer, isStrange(answer));
     else if (batch.length > 1) outbox.shrink();
     else confirm(answer, batch, [{ index: 0, error }]);
   }

@@ -23,7 +23,7 @@ from ...web.auth import Auth
 from ...web.keys import Role
 from ...web.operation_docs import Text, operation
 from ...web.rate_limits import Payer
-from ..actions import FORM, Shape, fields_of, form_fields, from_rails, is_json
+from ..actions import FORM, MULTIPART, Shape, from_rails, params
 from ..rejections import error_in, rejected
 
 
@@ -39,7 +39,7 @@ class RailsEvents:
         tag="Compatibility",
         key="write",
         path={"version": RailsVersion},
-        body={"application/json": RailsAction, FORM: Text(FORM)},
+        body={"application/json": RailsAction, FORM: Text(FORM), MULTIPART: Text(MULTIPART)},
         responses={204: None},
         errors=(
             *(BadRequest, RequestTimeout, TooLarge, UnsupportedMediaType, Unprocessable),
@@ -51,8 +51,7 @@ class RailsEvents:
         key = await self._auth.admit(request, Role.WRITE)
         body = await read_body(request, types=None)
         payer = await self._batcher.admit(key, address_of(request), len(body))
-        form = request.content_type == FORM and not is_json(body)
-        return await self.take(payer, form_fields(body) if form else fields_of(body))
+        return await self.take(payer, params(request, body))
 
     async def take(self, payer: Payer, fields: dict[str, Any]) -> web.Response:
         """204, or what is wrong with it. Raises what `Batcher.take` does."""

@@ -33,8 +33,9 @@ def handlers_of(app: web.Application) -> Iterator[tuple[str, str, Any]]:
         if route.method == hdrs.METH_HEAD or route.resource is None:
             continue
         # Behind a stage, or with a slash more, it is the same route.
-        if not route.resource.canonical.startswith(("/{stage}", "/ws/")):
-            yield route.method, route.resource.canonical, route.handler
+        path = route.resource.canonical
+        if not path.startswith("/{stage}") and (path == "/" or not path.endswith("/")):
+            yield route.method, path, route.handler
 
 
 def routes_of(app: web.Application) -> Iterator[Route]:

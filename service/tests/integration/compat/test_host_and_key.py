@@ -24,6 +24,7 @@ TYPES = (
     "application/json; charset=UTF_8",
     "application/json; charset=latin-1",
     "application/xml",
+    "multipart/form-data; boundary=x",
     "nonsense",
     "",
 )
@@ -94,8 +95,49 @@ async def test_a_stage_may_stand_before_every_older_route(service: Service, stag
         ("", {"message": "Hello World"}),
     ):
         assert await call(service, "GET", f"/{stage}/{path}") == (200, answer)
+    assert (await call(service, "POST", f"/{stage}/v3/events/", RAILS))[0] == 204
     assert await call(service, "GET", f"/{stage}") == (200, {"message": "Hello World"})
     assert (await call(service, "GET", "/elsewhere/v1/stats?action=hover"))[0] == 404
+
+
+async def test_a_slash_at_the_end_changes_nothing(service: Service) -> None:
+    """As for the routers that the older systems had."""
+    for path, body, status in (
+        ("/v1/events/", COLOR, 200),
+        ("/v1/events/", RAILS, 204),
+        ("/v3/events/", RAILS, 204),
+        ("/button/click/", CLICK, 200),
+    ):
+        assert (await call(service, "POST", path, body))[0] == status, path
+    assert (await call(service, "GET", "/v1/stats/?action=hover"))[1]["stats"][0]["count"] == 3
+    assert (await call(service, "GET", "/v2/events/?action_name=hover"))[1]["results"]
+    assert await call(service, "GET", "/button/click/count/?button_id=buy") == (200, {"count": 1})
+    for path in ("/v1/events/cable/", "/prod/v2/events/cable/"):
+        query = f"?api_key={service.keys[Role.READ_WRITE]}"
+        async with opened(service, path + query, **CABLE) as socket:
+            assert (await socket.receive())["type"] == "welcome"
+
+
+PARTS = "".join(
+    f'--x\r\nContent-Disposition: form-data; name="action_color[{name}]"\r\n\r\n{value}\r\n'
+    for name, value in (("action_name", "hover"), ("color_name", "rot ü"))
+)
+FORMS = (
+    ("multipart/form-data; boundary=x", f"{PARTS}--x--\r\n"),
+    (
+        "Application/X-WWW-Form-Urlencoded;charset=utf8",
+        "action_color%5Baction_name%5D=hover&action_color[color_name]=rot+%C3%BC&utf8=%E2%9C%93",
+    ),
+)
+
+
+@pytest.mark.parametrize(("kind", "body"), FORMS)
+async def test_forms_are_taken_as_rails_takes_them(service: Service, kind: str, body: str) -> None:
+    """Also a FormData, as `fetch` sends it."""
+    for path in ("/v1/events", "/v2/events", "/dev/v3/events"):
+        assert (await call(service, "POST", path, body, kind))[0] == 204
+        assert (await call(service, "POST", path, body[:20], kind))[0] == 400
+    assert totals_in(service.database_url, "hover")["rot ü"] == 3
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,15 @@ import json
 import logging
 import socket
 import struct
+import zlib
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from livetally.web.keys import Role
+from service.tests.support.postgres import totals_in
 from service.tests.support.server import Service
 
 RED = b'{"type":"click","subject":"red"}'
@@ -49,6 +52,7 @@ def post(headers: str, body: bytes, key: str) -> bytes:
         (b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n", 400),
         (post("Content-Encoding: br\r\nContent-Length: 2\r\n", b"{}", "k"), 415),
         (post("Content-Encoding: zstd\r\nContent-Length: 2\r\n", b"{}", "k"), 415),
+        (post("Expect: a-miracle\r\nContent-Length: 2\r\n", b"{}", "k"), 400),
         (b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", 404),
         (b"PATCH /v1/events HTTP/1.1\r\nHost: x\r\n\r\n", 405),
     ],
@@ -87,7 +91,19 @@ async def test_a_body_that_breaks_off_its_chunks_is_told(
 
 @pytest.mark.parametrize(
     "charset",
-    ["utf8", "UTF8", "utf-8", "UTF_8", '"utf-8"', "unicode-1-1-utf-8", "us-ascii", "US-ASCII"],
+    [
+        "",
+        "utf8mb4",
+        "utf-8-sig",
+        "utf8",
+        "UTF8",
+        "utf-8",
+        "UTF_8",
+        '"utf-8"',
+        "unicode-1-1-utf-8",
+        "us-ascii",
+        "US-ASCII",
+    ],
 )
 async def test_utf_8_by_any_of_its_names(service: Service, charset: str) -> None:
     """What people write for it is taken; another character set is not."""
@@ -110,14 +126,42 @@ async def test_a_byte_order_mark_and_crlf_change_nothing(service: Service) -> No
         assert response.status == 200
 
 
-async def test_x_gzip_is_gzip(service: Service) -> None:
-    """The old name; what isn't gzip, ends too early or unpacks to too much is told."""
-    packed = gzip.compress(RED)
-    assert (await service.post(packed, content_encoding="x-gzip"))[0] == 200
-    assert (await service.post(packed[:-4], content_encoding="x-gzip"))[0] == 400
-    assert (await service.post(RED, content_encoding="x-gzip"))[0] == 400
-    bomb = gzip.compress(b" " * 2_000_000)
-    assert (await service.post(bomb, content_encoding="x-gzip"))[0] == 413
+def bare(body: bytes) -> bytes:
+    pack = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return pack.compress(body) + pack.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [
+        ("gzip", gzip.compress),
+        ("X-Gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("deflate", bare),
+    ],
+)
+async def test_what_is_packed_counts_whole_or_not_at_all(
+    service: Service, encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    """All members of what was joined; nothing of what was cut off anywhere, is something else, or
+    unpacks to too much: that is told, and the connection goes on."""
+
+    async def post(body: bytes) -> tuple[int, dict[str, Any]]:
+        kind = {"content_encoding": encoding, "content_type": "application/x-ndjson"}
+        return await service.post(body, **kind)
+
+    joined = pack(RED + b"\n") + pack(RED)
+    for body, accepted in ((pack(RED), 1), (joined, 2), (pack(RED) + bytes(3), 1)):
+        status, answer = await post(body)
+        assert (status, answer["accepted"]) == (200, accepted), answer
+    packed = pack(b"\n".join([RED] * 500))
+    for body in (packed[:-1], packed[: len(packed) // 2], packed + b"more", RED):
+        status, answer = await post(body)
+        assert (status, answer["error"]["code"]) == (400, "bad_request"), answer
+    assert (await post(pack(b" " * 2_000_000)))[0] == 413
+    assert (await post(pack(b"") * 2_000))[0] == 400
+    assert (await post(b""))[0] == 422
+    assert totals_in(service.database_url)["red"] == 4
 
 
 async def test_one_cut_emoji_is_rejected_alone(service: Service) -> None:

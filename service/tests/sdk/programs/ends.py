@@ -25,6 +25,29 @@ def by_run() -> None:
     asyncio.run(forget_to_close(700))
 
 
+def by_runs() -> None:
+    """The same client in one loop after another, and in a child's."""
+    kept = AsyncClient()
+
+    async def work(subject: str, *, flushes: bool = False) -> None:
+        kept.track("click", subject)
+        kept.track("click", subject)
+        if flushes:
+            await kept.flush()
+            kept.track("click", subject)
+
+    asyncio.run(work("first"))
+    asyncio.run(work("second", flushes=True))
+    fork = multiprocessing.get_context("fork")
+    for child in (
+        fork.Process(target=lambda: asyncio.run(work("child", flushes=True))),
+        fork.Process(target=lambda: asyncio.run(kept.close())),
+    ):
+        child.start()
+        child.join()
+    asyncio.run(work("last", flushes=True))
+
+
 def by_loop() -> None:
     """Its loop is stopped without a word to anybody."""
     loop = asyncio.new_event_loop()
