@@ -98,6 +98,7 @@ class _Exit:
 
     def __init__(self, exit: Callable[[int], NoReturn]) -> None:
         self.works: list[Callable[[], None]] = []
+        self.ending = False
         self._exit = exit
 
     def __call__(self, status: int) -> NoReturn:
@@ -116,12 +117,15 @@ def before_process_ends(work: Callable[[], None]) -> Callable[[], None]:
     """Have it done at the end of this process, not of its forks. Returns what calls that off."""
     pid = os.getpid()
 
-    def once() -> None:
-        if os.getpid() == pid:
-            work()
-
     at_exit = os._exit if isinstance(os._exit, _Exit) else _Exit(os._exit)
     os._exit = at_exit
+
+    def once() -> None:
+        if os.getpid() == pid and not at_exit.ending:
+            at_exit.ending = True
+            work()
+            at_exit.ending = False
+
     at_exit.works.append(once)
     atexit.register(once)
     _hear_of_termination(at_exit)
@@ -137,6 +141,8 @@ def _hear_of_termination(at_exit: _Exit) -> None:
     """A child of multiprocessing that is terminated ends so, but first does what is to be done."""
 
     def terminated(number: int, _: object) -> None:
+        if at_exit.ending:
+            return  # as it does anyway
         at_exit.end()
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)

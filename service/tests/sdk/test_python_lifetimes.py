@@ -151,10 +151,12 @@ async def test_what_could_not_be_sent_is_said(service: Service) -> None:
         "by_loop": "3 events were not sent: an AsyncClient was never closed",
         "by_exception": "1 events were not sent: the process ends",
         "by_child": "1 events were not sent: the process ends",
+        "by_pool": "events were not sent: the process ends. ",
     }
     ends = await asyncio.gather(
         *(run(service, "-Wdefault", "ends.py", how, LIVETALLY_URL=NOWHERE) for how in expected)
     )
     for (how, says), (_, _, complained) in zip(expected.items(), ends, strict=True):
         assert says in complained, (how, complained)
+        assert complained.count("could not be sent within 5 s") == complained.count("process ends")
     assert "ResourceWarning: 3 events were not sent" in ends[1][2]

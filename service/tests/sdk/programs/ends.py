@@ -96,6 +96,16 @@ def by_child() -> None:
     child.join()
 
 
+def count_one(n: int) -> None:
+    client.track("click", "pool")
+
+
+def by_pool() -> None:
+    """Some of its processes end by themselves, and are terminated meanwhile."""
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        pool.map(count_one, range(8))
+
+
 def by_exception() -> None:
     """An error that nobody catches."""
     client.track("click", "error")
