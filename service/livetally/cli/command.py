@@ -5,6 +5,7 @@ one command needs (Postgres, a terminal) is imported when it runs: `livetally se
 """
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +20,12 @@ Add = Callable[[Any], None]
 _PACKAGE = __name__.partition(".")[0]
 
 
+def printable(text: str) -> str:
+    """What came from outside must not steer the terminal: no escapes, no C1 controls, nothing that
+    turns the order of letters. Valid JSON stays valid, and the same."""
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+
+
 class CommandError(Exception):
     """A command can't do what it was asked to; the message says why, and what to do."""
 
@@ -31,7 +38,7 @@ def run(groups: Iterable[Add], argv: Sequence[str] | None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - or Python complains at its end
         return 141  # as of a program that doesn't catch it: `livetally tail click | head`
     except (CommandError, OSError) as error:
-        print("livetally:", *str(error).split(), file=sys.stderr)
+        print("livetally:", printable(" ".join(str(error).split())), file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         if (error.name or "").startswith(_PACKAGE):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .command import CommandError, add_command, number
+from .command import CommandError, add_command, number, printable
 from .server import plainly_refused
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _list(limit: int) -> int:
     for each in _with_dead_letters(lambda dead_letters: dead_letters.first(limit)):
         at = f"{each.sent_at:%Y-%m-%dT%H:%M:%SZ}"
         why = f"{each.cause}: {each.reason}" if each.cause else "(no reason was recorded)"
-        print(each.id, at, f"{each.receives} times", " ".join(why.split()), sep="\t")
+        print(each.id, at, f"{each.receives} times", printable(" ".join(why.split())), sep="\t")
     return 0
 
 
@@ -88,7 +88,8 @@ def _show(id: str) -> int:
     import msgspec
 
     whole = _with_dead_letters(lambda dead_letters: dead_letters.show(id))
-    print(json.dumps(msgspec.to_builtins(whole), indent=2, ensure_ascii=False))
+    text = json.dumps(msgspec.to_builtins(whole), indent=2, ensure_ascii=False)
+    print("\n".join(map(printable, text.split("\n"))))
     return 0
 
 
@@ -109,7 +110,7 @@ def _replay(ids: list[str] | None, dry_run: bool) -> int:
         print(id)
     print(f"{'would be' if dry_run else 'were'} sent again: {len(done.ids)}", file=sys.stderr)
     for each in done.failed:
-        print(f"{each.id} was not sent: {each.reason}", file=sys.stderr)
+        print(f"{each.id} was not sent: {printable(each.reason)}", file=sys.stderr)
     for id in done.missing:
         print(f"{id} is not among the dead letters", file=sys.stderr)
     return 1 if done.failed or done.missing else 0

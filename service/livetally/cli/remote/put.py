@@ -8,7 +8,7 @@ import msgspec
 
 from ...client import AsyncClient
 from ..command import CommandError, number
-from .server import add_remote
+from .server import add_remote, as_json
 from .values import Value, values
 
 _EXAMPLES = """
@@ -21,8 +21,6 @@ livetally put vehicle-id < items.ndjson
 #: A request's worth; the server takes 1,000 items and 1 MiB.
 _BATCH_ITEMS = 500
 _BATCH_BYTES = 512 * 1024
-
-_encoder = msgspec.json.Encoder()
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,7 +63,7 @@ async def _put(client: AsyncClient, arguments: argparse.Namespace) -> int:
     stored = await client.put(
         arguments.name, arguments.id, msgspec.Raw(text.encode()), version=arguments.only_over
     )
-    print(_encoder.encode(stored).decode())
+    print(as_json(stored))
     return 0
 
 
@@ -83,7 +81,7 @@ async def _put_lines(client: AsyncClient, key: str) -> int:
                 batch, size = {}, 0
     if batch:
         stored += len(await client.put_all(key, batch))
-    print(_encoder.encode({"stored": stored}).decode())
+    print(as_json({"stored": stored}))
     return 0
 
 

@@ -12,8 +12,8 @@ import msgspec
 
 from ...client import Ack, AsyncClient, ClientError, Refused, Rejected
 from ...client.events import BATCH_BYTES, BATCH_EVENTS, Sealed, seal_text
-from ..command import CommandError, number
-from .server import add_remote, note, printable
+from ..command import CommandError, number, printable
+from .server import add_remote, as_json, note
 from .values import values
 
 #: Refused lines that are shown one by one; the rest is counted.
@@ -225,4 +225,4 @@ def _progress() -> AbstractContextManager[Any]:
 
 def _print(accepted: int, duplicates: int, refused: int) -> None:
     counts = {"accepted": accepted, "duplicates": duplicates, "refused": refused}
-    print(msgspec.json.encode(counts).decode(), flush=True)
+    print(as_json(counts), flush=True)

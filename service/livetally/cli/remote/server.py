@@ -9,8 +9,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ...client import AsyncClient, ClientError
-from ..command import CommandError, add_command
+from ..command import CommandError, add_command, printable
+
+_encoder = msgspec.json.Encoder()
 
 URL, KEY = "LIVETALLY_URL", "LIVETALLY_KEY"
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -59,8 +63,9 @@ def _key_in(file: Path) -> str:
 
 async def _with_client(work: Work, arguments: argparse.Namespace) -> int:
     url, key = address(arguments)
-    # What the client says while it waits and tries again.
-    logging.basicConfig(format="livetally: %(message)s", level=logging.WARNING)
+    said = logging.StreamHandler()
+    said.setFormatter(_OneLine())
+    logging.basicConfig(handlers=[said], level=logging.WARNING)
     try:
         async with AsyncClient(url, key) as client:
             return await work(client, arguments)
@@ -70,9 +75,20 @@ async def _with_client(work: Work, arguments: argparse.Namespace) -> int:
 
 def note(text: str) -> None:
     """For people, not for pipes."""
-    print(f"livetally: {text}", file=sys.stderr, flush=True)
+    print(f"livetally: {one_line(text)}", file=sys.stderr, flush=True)
 
 
-def printable(text: str) -> str:
-    """What came from outside must not steer the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
+
+
+def as_json(value: object) -> str:
+    """For pipes; and somebody may look at it."""
+    return printable(_encoder.encode(value).decode())
+
+
+class _OneLine(logging.Formatter):
+    """What the client says while it waits and tries again, and what a server has told it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"livetally: {one_line(super().format(record))}"

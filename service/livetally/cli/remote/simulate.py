@@ -24,7 +24,7 @@ from ...client.live import Cut, open_socket
 from ...client.wire import BROKEN, open_session, pause
 from ...schema.live import Acknowledged, Error, Message, Ready, Snapshot, Update
 from ..command import CommandError, number
-from .server import add_remote, address, note
+from .server import add_remote, address, as_json, note
 
 _EXAMPLES = """
 livetally simulate --users 100 --rate 50
@@ -43,7 +43,6 @@ OPENING = 20
 COLOURS = ("red", "orange", "yellow", "green", "teal", "blue", "navy", "purple", "pink", "grey")
 
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
-_encoder = msgspec.json.Encoder()
 
 
 def add(commands: Any) -> None:
@@ -288,4 +287,4 @@ def _report(users: list[_User], tally: _Tally, seconds: float) -> None:
             if waits
         },
     }
-    print(_encoder.encode(found).decode(), flush=True)
+    print(as_json(found), flush=True)

@@ -7,8 +7,6 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from ...client import (
     AsyncClient,
     AsyncLive,
@@ -19,8 +17,8 @@ from ...client import (
     Update,
     totals,
 )
-from ..command import CommandError, number
-from .server import add_remote, printable
+from ..command import CommandError, number, printable
+from .server import add_remote, as_json, one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,8 +34,6 @@ livetally stats click --watch
 #: The rate that is shown is that of the last so many seconds.
 RATE_S = 5.0
 _BAR = 40
-
-_encoder = msgspec.json.Encoder()
 
 
 def add(commands: Any) -> None:
@@ -105,7 +101,7 @@ async def _totals(client: AsyncClient, arguments: argparse.Namespace) -> Totals:
 
 def _print(arguments: argparse.Namespace, answer: object, rows: list[tuple[str, int]]) -> None:
     if arguments.json:
-        print(_encoder.encode(answer).decode())
+        print(as_json(answer))
         return
     width = max((len(str(n)) for _, n in rows), default=1)
     for name, n in rows:
@@ -172,7 +168,7 @@ async def _list(live: AsyncLive, watched: Watched, updates: int | None) -> int:
                 said |= {"state": "reconnecting", "in_s": round(message.in_s, 1)}
             case _:
                 said |= {"state": live.state}
-        print(_encoder.encode(said).decode(), flush=True)
+        print(as_json(said), flush=True)
         if updates is not None and (updates := updates - 1) == 0:
             break
     return 0
@@ -208,7 +204,7 @@ def _picture(watched: Watched) -> "RenderableType":
     head = Text.assemble(
         (printable(watched.type), "bold"),
         f"  {watched.total:,} in all, {watched.rate:,.1f}/s  ",
-        (f"● {watched.state}", "green" if good else "yellow"),
+        (f"● {one_line(watched.state)}", "green" if good else "yellow"),
     )
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right")

@@ -10,8 +10,8 @@ import msgspec
 from msgspec import UNSET
 
 from ...client import AsyncClient, Events, FeedEvent, Gap, Position, Reconnecting, Stale, feed
-from ..command import CommandError, number
-from .server import add_remote, note, printable
+from ..command import CommandError, number, printable
+from .server import add_remote, as_json, note
 
 _EXAMPLES = """
 livetally tail click
@@ -89,7 +89,7 @@ def _write(path: Path, position: Position) -> None:
 
 
 def _as_json(event: FeedEvent) -> str:
-    return _encoder.encode(event).decode()
+    return as_json(event)
 
 
 def _as_text(event: FeedEvent) -> str:
@@ -98,5 +98,5 @@ def _as_text(event: FeedEvent) -> str:
     if event.session is not UNSET and event.session is not None:
         parts.append(f"({printable(event.session)})")
     if event.properties:
-        parts.append(printable(_encoder.encode(event.properties).decode()))
+        parts.append(as_json(event.properties))
     return "  ".join(parts)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from livetally.web.keys import Role
 from service.tests.support.command import Command
@@ -142,7 +144,7 @@ async def test_counts_are_shown(run: Run, service: Service) -> None:
     """`stats` prints a table, or the API's answer; what would steer the terminal is escaped."""
     await service.post([{"type": "click", "subject": s} for s in ("red", "red", "\x1b[2J")])
     said = (await run("stats", "click").end())[1]
-    assert said == "2  red\n1  \\x1b[2J\n3  total\n"
+    assert said == "2  red\n1  \\u001b[2J\n3  total\n"
     said = (await run("stats", "click", "--subject", "red", "--json").end())[1]
     assert json.loads(said) == {"type": "click", "subject": "red", "total": 2}
     said = (await run("stats", "click", "--bucket", "hour").end())[1]
@@ -225,3 +227,42 @@ async def test_a_simulation_is_stopped(run: Run, service: Service) -> None:
         return run("simulate", "--users", "2", "--seconds", "600", stderr=terminal)
 
     assert "2 users" in await on_a_terminal(simulate, r"[1-9]\d* acknowledged")
+
+
+HOSTILE = "\x1b]0;pwn\x07\x1b[2J\x9b2J\u202edne"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("stats", "a"), ("stats", "a", "--watch"), ("tail", "a"), ("put", "van", "1", "2")],
+)
+async def test_no_server_steers_the_terminal(arguments: tuple[str, ...]) -> None:
+    """What a server says of an error is text, in whatever command's words it reaches the terminal;
+    and so is what an honest one passes on."""
+    error = {"code": "unknown_key", "message": f"{HOSTILE}\nsecond"}
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        if "Upgrade" not in request.headers:
+            return web.json_response({"error": error}, status=401)
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_json({"type": "error", **error})
+        await socket.close(code=1008)
+        return socket
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", refuse)
+    async with TestServer(app) as server:
+        command = Command(str(server.make_url("")), "k", *arguments)
+        status, said, complained = await command.end()
+    assert status == 2
+    assert (said + complained).replace("\n", "").isprintable(), (said, complained)
+    assert "\\u001b]0;pwn" in complained
+
+
+async def test_json_is_printable_too(run: Run, service: Service) -> None:
+    """The same JSON, whoever reads it, without what a terminal would obey."""
+    await service.post({"type": "click", "subject": HOSTILE, "properties": {HOSTILE: HOSTILE}})
+    said = (await run("stats", "click", "--json").end())[1]
+    assert said.rstrip().isprintable()
+    assert json.loads(said)["subjects"][0]["subject"] == HOSTILE

@@ -83,6 +83,18 @@ async def test_by_the_command(account: Account, command: Command, dead: tuple[st
     assert [each["MessageId"] for each in account.dead()] == [dead[1]]
 
 
+async def test_hostile_messages_are_safe_to_look_at(
+    account: Account, command: Command, work: Any
+) -> None:
+    """A dead letter's words steer no terminal, at the very moment when somebody looks at it."""
+    id = account.send(RED | {"\x1b]0;pwn\x07\x1b[2J\x9b2J": "\x9b"})
+    await work()
+    for arguments in (("--list",), ("--show", id)):
+        _, said, _ = await command(*arguments)
+        assert "pwn" in said
+        assert said.replace("\n", "").replace("\t", "").isprintable(), said
+
+
 async def test_progress_is_shown(
     account: Account, command: Command, database_url: str, dead: tuple[str, str]
 ) -> None:
