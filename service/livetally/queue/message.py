@@ -6,6 +6,7 @@ tells of S3 objects whose lines are records. Either may come in an envelope of S
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from ..ingest.events import NOT_JSON, split
 #: What a replayed message is sent again with: its events must keep their ids, its items their age.
 FIRST_ID = "livetally-message-id"
 FIRST_SENT = "livetally-sent-ms"
+_TIME = re.compile(r"[0-9]{1,15}")
 #: Attributes that hold an API key.
 SECRET = ("x-api-key", "api_key", "api-key")
 #: What is asked of SQS with each message.
@@ -112,8 +114,9 @@ def received(raw: Mapping[str, Any]) -> Message:
         if "StringValue" in value
     }
     id = attributes.get(FIRST_ID) or raw["MessageId"]
-    sent_ms = attributes.get(FIRST_SENT, "")
-    sent_ms = int(sent_ms if sent_ms.isdecimal() else system.get("SentTimestamp", "0"))
+    latest_ms = int(system.get("SentTimestamp", "0"))
+    first_sent = attributes.get(FIRST_SENT, "")
+    sent_ms = int(first_sent) if _TIME.fullmatch(first_sent) else latest_ms
     body = raw["Body"]
     if (sns := _envelope(body)) is not None:
         # SNS may deliver twice: as two messages of SQS with this one id.
@@ -124,7 +127,8 @@ def received(raw: Mapping[str, Any]) -> Message:
         id,
         raw["ReceiptHandle"],
         int(system.get("ApproximateReceiveCount", "1")),
-        sent_ms,
+        # Who sends a message may write any time into it; an item of the year 9999 would stay.
+        min(sent_ms, latest_ms),
         body,
         attributes,
     )

@@ -209,6 +209,32 @@ async def test_an_item_never_goes_back(account: Account, database_url: str, work
     assert query(database_url, "SELECT version FROM items")[0][0] in (1, 2)
 
 
+@pytest.mark.parametrize("how", ["attribute", "envelope", "a long number"])
+async def test_no_message_is_of_the_future(
+    account: Account, database_url: str, work: Any, how: str
+) -> None:
+    """Who sends a message can write any time into it: it counts for no later than SQS took it, or
+    one message would keep its item as it is until the year 9999."""
+    item = {"key": "price", "id": "a", "value": 1}
+    if how == "envelope":
+        account.send(
+            {
+                "Type": "Notification",
+                "TopicArn": "arn:aws:sns:us-east-1:1:t",
+                "MessageId": "m",
+                "Timestamp": "9999-12-31T00:00:00Z",
+                "Message": json.dumps(item),
+            }
+        )
+    else:
+        forged = 99999999999999 if how == "attribute" else 10**40
+        account.send(item, **replayed("m", forged))
+    await work()
+    account.send({"key": "price", "id": "a", "value": 2})
+    await work()
+    assert items_in(database_url) == {("price", "a"): 2}
+
+
 def replayed(id: str, sent_ms: int = 1) -> dict[str, str]:
     return {"livetally-message-id": id, "livetally-sent-ms": str(sent_ms)}
 
