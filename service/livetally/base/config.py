@@ -81,7 +81,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             ge=2,
             le=100,
-            description="Postgres connections for reading, besides the one that writes",
+            description="Postgres connections for what clients read; one more writes, and two are"
+            " for keys and health",
         ),
     ] = 8
     #: At 50 a hundredth of what is committed would reach viewers later than that.

@@ -1,6 +1,7 @@
 """Postgres: how it is connected to, read from, and migrated.
 
-`Database` is the pool that everything reads through. Writing events is `store`'s alone.
+A `Database` is a pool of connections. A process has two: one for what clients ask, and one for what
+its health depends on, which no client can fill. Writing events is `store`'s alone.
 """
 
 import asyncio
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 #: Longer than any query takes that isn't stuck; shorter than a client's patience.
 READ_TIMEOUT_S = 5
+
+#: For what health depends on: keys, positions, readiness. Each is a look-up by an index.
+VITAL_CONNECTIONS = 2
 
 #: Day partitions are made this many days ahead.
 DAYS_AHEAD = 3
@@ -109,7 +113,7 @@ def _connection_settings(application: str) -> dict[str, Any]:
 class Database:
     """A pool of connections for reading. Every failure to reach Postgres is DatabaseUnavailable."""
 
-    def __init__(self, url: str, size: int) -> None:
+    def __init__(self, url: str, size: int, application: str = "livetally read") -> None:
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             url,
             min_size=1,
@@ -117,7 +121,7 @@ class Database:
             open=False,
             timeout=2,
             reconnect_timeout=1,
-            kwargs={"row_factory": dict_row, **_connection_settings("livetally read")},
+            kwargs={"row_factory": dict_row, **_connection_settings(application)},
         )
         self._patience = Patience()
 

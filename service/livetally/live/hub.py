@@ -55,6 +55,7 @@ class Hub:
     def __init__(
         self,
         database: Database,
+        vitals: Database,
         metrics: Metrics,
         health: Health,
         *,
@@ -62,7 +63,7 @@ class Hub:
         resync_interval_s: float,
         tracing: "Tracing | None" = None,
     ) -> None:
-        self._database = database
+        self._vitals = vitals
         self._metrics = metrics
         self._health = health
         self._context = TopicContext(
@@ -190,7 +191,7 @@ class Hub:
 
     async def _resync(self) -> None:
         now: dict[int, Position] = {project: {} for project in self._projects}
-        for row in await self._database.rows("slot_positions", list(now)):
+        for row in await self._vitals.rows("slot_positions", list(now)):
             now[row["project"]][row["slot"]] = row["seq"]
         for number, positions in now.items():
             project = self._projects.get(number)
@@ -212,7 +213,7 @@ class Hub:
             for topic in project.topics.values()
             if isinstance(topic, ItemsTopic)
         }
-        document = await self._database.value(
+        document = await self._vitals.value(
             "items_changed",
             [number for number, _ in keys],
             [key for _, key in keys],

@@ -35,7 +35,7 @@ def routes(
         *compat.in_front_of([*_native(services), *_site(services, login)]),
         *_admin(services),
         *processes.routes(),
-        *Operations(services.health, services.metrics, services.database).routes(),
+        *Operations(services.health, services.metrics, services.vitals).routes(),
     ]
 
 
@@ -68,7 +68,8 @@ def _admin(services: Services) -> Routes:
     dead_letters = DeadLetters(config.queue_url, config.dead_letter_queue_url, refusals)
     return [
         *QueueAdmin(auth, dead_letters, refusals).routes(),
-        *KeyAdmin(auth, database).routes(),
+        # An operator can revoke the key of whoever keeps the others waiting.
+        *KeyAdmin(auth, services.vitals).routes(),
         *PointerHistory(auth, database).routes(),
     ]
 

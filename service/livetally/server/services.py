@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from redis.asyncio import Redis
 
 from ..base.config import Config
-from ..db.database import Database
+from ..db.database import VITAL_CONNECTIONS, Database
 from ..ingest.batcher import Batcher
 from ..ingest.store import Store
 from ..live.announcer import Announcer
@@ -31,7 +31,10 @@ class Services:
     metrics: Metrics
     health: Health
     tracing: "Tracing | None"
+    #: for what clients ask, and a worker does
     database: Database
+    #: for what health depends on
+    vitals: Database
     redis: Redis
     auth: Auth
     limits: Limits
@@ -49,11 +52,12 @@ def make_services(config: Config, store: Store | None = None) -> Services:
     origin = secrets.token_hex(8)
     tracing = _tracing(config, origin)
     database = Database(config.database_url, config.pool_size)
+    vitals = Database(config.database_url, VITAL_CONNECTIONS, "livetally vitals")
     redis = connect_redis(config.redis_url)
-    auth = Auth(database)
+    auth = Auth(vitals)
     limits = Limits(redis, metrics, address_rate=config.address_rate)
     publisher = Publisher(redis, metrics, health, tracing.published if tracing else None)
-    hub = _hub(config, database, metrics, health, tracing)
+    hub = _hub(config, database, vitals, metrics, health, tracing)
     announcer = Announcer(origin, hub, publisher, tracing)
     return Services(
         config=config,
@@ -61,6 +65,7 @@ def make_services(config: Config, store: Store | None = None) -> Services:
         health=health,
         tracing=tracing,
         database=database,
+        vitals=vitals,
         redis=redis,
         auth=auth,
         limits=limits,
@@ -83,12 +88,14 @@ def _tracing(config: Config, origin: str) -> "Tracing | None":
 def _hub(
     config: Config,
     database: Database,
+    vitals: Database,
     metrics: Metrics,
     health: Health,
     tracing: "Tracing | None",
 ) -> Hub:
     return Hub(
         database,
+        vitals,
         metrics,
         health,
         frame_interval_s=config.frame_interval_ms / 1000,
