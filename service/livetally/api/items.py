@@ -28,7 +28,6 @@ from ..base.errors import (
     VersionConflict,
 )
 from ..base.validation import plainly
-from ..db.database import Database
 from ..ingest.events import check_value
 from ..ingest.http import read_body
 from ..live.announcer import Announcer
@@ -47,6 +46,7 @@ from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
 from ..web.rate_limits import Limits
+from ..web.read_budgets import Reads
 
 MAX_VALUE_BYTES = 64 * 1024
 #: A page of a list ends after about this many bytes of values.
@@ -106,13 +106,13 @@ class Items:
     def __init__(
         self,
         auth: Auth,
-        database: Database,
+        reads: Reads,
         limits: Limits,
         announcer: Announcer,
     ) -> None:
         self._auth = auth
         self._limits = limits
-        self._database = database
+        self._reads = reads
         self._announcer = announcer
 
     @operation(
@@ -159,7 +159,7 @@ class Items:
     )
     async def get_item(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.READ)
-        rows = await self._database.rows("get_item", key.project, place.key, place.id)
+        rows = await self._reads.by(key).rows("get_item", key.project, place.key, place.id)
         if not rows:
             raise NotFoundError(f"There is no item {place.id!r} of {place.key!r}.")
         return _with_etag(ItemRow(**rows[0]).as_item(place.key))
@@ -179,8 +179,9 @@ class Items:
         await self._limits.spend(key, 1)
         expected = _expected(request)
         at = (key.project, place.key, place.id)
-        rows = await self._database.rows("remove_item", *at, expected)
-        if not rows and expected is not None and await self._database.rows("get_item", *at):
+        database = self._reads.of(key.project)
+        rows = await database.rows("remove_item", *at, expected)
+        if not rows and expected is not None and await database.rows("get_item", *at):
             raise VersionConflict
         if not rows:
             raise NotFoundError(f"There is no item {place.id!r} of {place.key!r}.")
@@ -200,7 +201,7 @@ class Items:
     async def list_items(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.READ)
         after, limit = _page(request)
-        rows = await self._database.rows(
+        rows = await self._reads.by(key).rows(
             "item_page", key.project, place.key, after, limit, PAGE_BYTES
         )
         more = bool(rows) and rows[0]["more"]
@@ -223,7 +224,7 @@ class Items:
 
     async def _put(self, key: Key, item_key: str, puts: Sequence[PutItem]) -> list[ItemVersion]:
         await self._limits.spend(key, len(puts))
-        document = await self._database.value(
+        document = await self._reads.of(key.project).value(
             "put_items", key.project, item_key, _encoder.encode(puts).decode()
         )
         answer = _answer.decode(document)

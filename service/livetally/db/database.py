@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, TypeVar
 
 import psycopg
@@ -133,17 +133,27 @@ class Database:
         await self._pool.close(timeout=2)
 
     async def rows(
-        self, name: str, *values: object, timeout_s: float = READ_TIMEOUT_S
+        self,
+        name: str,
+        *values: object,
+        timeout_s: float = READ_TIMEOUT_S,
+        turn: AbstractAsyncContextManager[None] | None = None,
     ) -> list[DictRow]:
-        """Run a named query of sql/. Raises DatabaseUnavailable."""
+        """Run a named query of sql/, within a `turn`, which lasts until Postgres has let go of it.
+
+        Raises DatabaseUnavailable, and what `turn` does.
+        """
+        running = self._rows(name, values, turn or nullcontext())
         try:
-            return await self._patience.within(timeout_s, self._rows(name, values))
+            return await self._patience.within(timeout_s, running)
         except UNREACHABLE as error:
             log.debug("query %s failed: %s", name, error)
             raise DatabaseUnavailable from None
 
-    async def _rows(self, name: str, values: tuple[object, ...]) -> list[DictRow]:
-        async with self._pool.connection() as connection:
+    async def _rows(
+        self, name: str, values: tuple[object, ...], turn: AbstractAsyncContextManager[None]
+    ) -> list[DictRow]:
+        async with turn, self._pool.connection() as connection:
             cursor = await connection.execute(sql.query(name), values)
             return await cursor.fetchall() if cursor.description else []
 

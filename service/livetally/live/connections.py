@@ -31,6 +31,7 @@ from ..schema.http import Position
 from ..schema.live import Error, RestartHint, SubscriptionId
 from ..web.auth import Auth, Key
 from ..web.keys import Role
+from ..web.read_budgets import Reads
 from .hub import Hub
 from .topics.admin import AdminTopicId
 from .topics.base import Subscription, TopicId
@@ -80,6 +81,11 @@ class Connection:
             raise BadRequest("A connection serves one project: open another for this key.")
         self.keys += (key,)
 
+    @property
+    def reading_key(self) -> Key | None:
+        """The key at whose cost it watches."""
+        return next((key for key in self.keys if key.role.allows(Role.READ)), None)
+
     def key_for(self, role: Role) -> Key:
         """The key that allows this. Raises MissingKey or WrongRole."""
         if not self.keys:
@@ -97,6 +103,7 @@ class Connections:
         self,
         auth: Auth,
         hub: Hub,
+        reads: Reads,
         metrics: Metrics,
         health: Health,
         *,
@@ -105,6 +112,7 @@ class Connections:
     ) -> None:
         self._auth = auth
         self._hub = hub
+        self._reads = reads
         self._metrics = metrics
         self._health = health
         self._max_connections = max_connections
@@ -141,8 +149,11 @@ class Connections:
             raise ConflictError(f"There is a subscription with the id {id!r} already.")
         if len(connection.subscriptions) >= MAX_SUBSCRIPTIONS:
             raise TooManySubscriptions
-        subscription = await self._hub.subscribe(connection.viewer, id, topic, since)
-        connection.subscriptions[id] = subscription
+        key = connection.reading_key
+        reader = None if key is None else self._reads.by(key)
+        connection.subscriptions[id] = await self._hub.subscribe(
+            connection.viewer, id, topic, since, reader=reader
+        )
 
     def unsubscribe(self, connection: Connection, id: SubscriptionId) -> bool:
         """False if there is no such subscription."""

@@ -19,6 +19,7 @@ from ..ops.metrics import Metrics
 from ..schema.changes import Change, ItemsChanged
 from ..schema.http import HubDifference, Position
 from ..schema.live import Fresh, Stale
+from ..web.read_budgets import Reader, Reads
 from .topics.admin import ALL
 from .topics.base import Subscription, Topic, TopicContext, TopicId
 from .topics.items import ItemsTopic
@@ -54,7 +55,7 @@ class Hub:
 
     def __init__(
         self,
-        database: Database,
+        reads: Reads,
         vitals: Database,
         metrics: Metrics,
         health: Health,
@@ -67,7 +68,7 @@ class Hub:
         self._metrics = metrics
         self._health = health
         self._context = TopicContext(
-            database, metrics, frame_interval_s, self._flush_soon, self._frame
+            reads, metrics, frame_interval_s, self._flush_soon, self._frame
         )
         self._resync_interval_s = resync_interval_s
         self._tracing = tracing
@@ -111,8 +112,12 @@ class Hub:
         id: int | str,
         topic_id: TopicId,
         since: Position | None = None,
+        *,
+        reader: Reader | None = None,
     ) -> Subscription:
         """First what there is (for a feed: what came after `since`), then what changes.
+
+        What must be read at first costs `reader`, or else only the project.
 
         Raises DatabaseUnavailable, or BadPosition for a `since` from elsewhere.
         """
@@ -127,7 +132,7 @@ class Hub:
         topic.add(subscription)
         self._metrics.subscriptions.inc()
         try:
-            await topic.start()
+            await topic.start(reader or self._context.reads.of(topic_id.project))
             await topic.admit(subscription, since)
         except BaseException:
             self.unsubscribe(subscription)

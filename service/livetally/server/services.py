@@ -18,6 +18,7 @@ from ..ops.health import Health
 from ..ops.metrics import Metrics
 from ..web.auth import Auth
 from ..web.rate_limits import Limits
+from ..web.read_budgets import Budgets, Reads
 
 if TYPE_CHECKING:  # at run time only where there are traces
     from ..ops.tracing import Tracing
@@ -31,8 +32,9 @@ class Services:
     metrics: Metrics
     health: Health
     tracing: "Tracing | None"
-    #: for what clients ask, and a worker does
+    #: for what clients ask, by `reads`, and what a worker does
     database: Database
+    reads: Reads
     #: for what health depends on
     vitals: Database
     redis: Redis
@@ -52,12 +54,13 @@ def make_services(config: Config, store: Store | None = None) -> Services:
     origin = secrets.token_hex(8)
     tracing = _tracing(config, origin)
     database = Database(config.database_url, config.pool_size)
+    reads = Reads(database, metrics, _budgets(config))
     vitals = Database(config.database_url, VITAL_CONNECTIONS, "livetally vitals")
     redis = connect_redis(config.redis_url)
     auth = Auth(vitals)
     limits = Limits(redis, metrics, address_rate=config.address_rate)
     publisher = Publisher(redis, metrics, health, tracing.published if tracing else None)
-    hub = _hub(config, database, vitals, metrics, health, tracing)
+    hub = _hub(config, reads, vitals, metrics, health, tracing)
     announcer = Announcer(origin, hub, publisher, tracing)
     return Services(
         config=config,
@@ -65,6 +68,7 @@ def make_services(config: Config, store: Store | None = None) -> Services:
         health=health,
         tracing=tracing,
         database=database,
+        reads=reads,
         vitals=vitals,
         redis=redis,
         auth=auth,
@@ -73,7 +77,7 @@ def make_services(config: Config, store: Store | None = None) -> Services:
         hub=hub,
         announcer=announcer,
         batcher=_batcher(config, store, announcer, metrics, limits, tracing),
-        connections=_connections(config, auth, hub, metrics, health),
+        connections=_connections(config, auth, hub, reads, metrics, health),
     )
 
 
@@ -85,16 +89,26 @@ def _tracing(config: Config, origin: str) -> "Tracing | None":
     return Tracing(config.otlp_endpoint, origin)
 
 
+def _budgets(config: Config) -> Budgets:
+    return Budgets(
+        connections=config.pool_size,
+        key_reads=config.key_reads,
+        project_reads=config.project_reads,
+        key_rate=config.key_read_rate,
+        project_rate=config.project_read_rate,
+    )
+
+
 def _hub(
     config: Config,
-    database: Database,
+    reads: Reads,
     vitals: Database,
     metrics: Metrics,
     health: Health,
     tracing: "Tracing | None",
 ) -> Hub:
     return Hub(
-        database,
+        reads,
         vitals,
         metrics,
         health,
@@ -124,11 +138,12 @@ def _batcher(
 
 
 def _connections(
-    config: Config, auth: Auth, hub: Hub, metrics: Metrics, health: Health
+    config: Config, auth: Auth, hub: Hub, reads: Reads, metrics: Metrics, health: Health
 ) -> Connections:
     return Connections(
         auth,
         hub,
+        reads,
         metrics,
         health,
         ping_interval_s=config.ping_interval_s,

@@ -102,7 +102,7 @@ class ColorSocket:
                     key = await self._find(connection, text)
                     if not connection.keys:
                         connection.grant(key)
-                    cells = await self._colors.list_of(key.project, action)
+                    cells = await self._colors.list_of(key, action)
                     connection.viewer.send_frame(websocket_json(cells))
         except (MissingKey, UnknownKey, ForeignOrigin) as error:
             await self._connections.refuse(connection, error)

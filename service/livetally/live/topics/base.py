@@ -12,13 +12,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from ...base.errors import DatabaseUnavailable
-from ...db.database import Database
+from ...base.errors import DatabaseUnavailable, ReadsOverloaded
 from ...ops.health import wait
 from ...ops.metrics import Metrics
 from ...schema.changes import Change
 from ...schema.http import HubDifference, Position
 from ...schema.live import TopicMessage
+from ...web.read_budgets import Reader, Reads
 from ..frames import Broadcast
 from ..viewer import Viewer
 
@@ -41,7 +41,7 @@ class Subscription(msgspec.Struct, eq=False):
 class TopicContext(msgspec.Struct, frozen=True):
     """What every topic of a process works with."""
 
-    database: Database
+    reads: Reads
     metrics: Metrics
     #: A frame goes out at most once in this time.
     interval_s: float
@@ -65,8 +65,9 @@ class Topic:
 
     id: TopicId
 
-    def __init__(self, context: TopicContext) -> None:
-        self._database = context.database
+    def __init__(self, context: TopicContext, id: TopicId) -> None:
+        self.id = id
+        self._database = context.reads.of(id.project)
         self._metrics = context.metrics
         self._interval_s = context.interval_s
         self._flush = context.flush
@@ -86,13 +87,21 @@ class Topic:
 
     # For the hub
 
-    async def start(self) -> None:
-        """Read what is to be known first, once however many wait. Raises DatabaseUnavailable."""
-        if self.started:
-            return
-        if self._starting is None:
-            self._starting = asyncio.create_task(self._start())
-        await asyncio.shield(self._starting)
+    async def start(self, opener: Reader) -> None:
+        """Read what is to be known first, once however many wait, at the cost of the first of them.
+
+        Raises DatabaseUnavailable.
+        """
+        while not self.started:
+            starting, own = self._starting, self._starting is None
+            if starting is None:
+                starting = self._starting = asyncio.create_task(self._start(opener))
+            try:
+                await asyncio.shield(starting)
+                return
+            except ReadsOverloaded:
+                if own:  # else it was another's budget
+                    raise
 
     async def admit(self, subscription: Subscription, since: Position | None) -> None:
         """Serve a new viewer, from where it left off. Raises BadPosition, DatabaseUnavailable."""
@@ -203,7 +212,8 @@ class Topic:
 
     # The loops
 
-    async def _start(self) -> None:
+    async def _start(self, opener: Reader) -> None:
+        project, self._database = self._database, opener
         try:
             await self.load()
             if self._stopped:  # all who wanted it have left meanwhile
@@ -214,6 +224,7 @@ class Topic:
                 asyncio.create_task(self._run_catch_up()),
             ]
         finally:
+            self._database = project
             self._starting = None
 
     async def _run_updates(self) -> None:

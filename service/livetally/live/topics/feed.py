@@ -81,8 +81,7 @@ class FeedTopic(LogTopic):
     id: FeedTopicId
 
     def __init__(self, id: FeedTopicId, context: TopicContext) -> None:
-        super().__init__(context, id.type, id.subject)
-        self.id = id
+        super().__init__(context, id, id.type, id.subject)
         self._readers: dict[Subscription, _Reader] = {}
         self._recent: deque[_Page] = deque()
         self._recent_bytes = 0

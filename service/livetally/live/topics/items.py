@@ -35,8 +35,7 @@ class ItemsTopic(Topic):
     id: ItemsTopicId
 
     def __init__(self, id: ItemsTopicId, context: TopicContext) -> None:
-        super().__init__(context)
-        self.id = id
+        super().__init__(context, id)
         #: The last version that those who are not lagging were told, of items that have changed.
         self._told: dict[str, int] = {}
         #: Up to which item those have their snapshot who have begun it, and are lagging still.

@@ -14,7 +14,7 @@ import pytest
 
 from livetally.web.keys import Role
 from service.tests.support.postgres import make_key, make_keys
-from service.tests.support.server import Live, Service
+from service.tests.support.server import Live, Service, serving
 
 RED = {"type": "click", "subject": "red"}
 #: A reader's question of a period.
@@ -90,3 +90,50 @@ async def test_health_never_waits_behind_clients(service: Service, big: dict[Rol
                     if count == 5:
                         async with asyncio.timeout(20):
                             await attacker.answered.wait()
+
+
+async def test_a_project_s_reads_leave_the_others_theirs(
+    database_url: str, redis_url: str, big: dict[Role, str]
+) -> None:
+    """While one project asks on 16 connections what takes for ever, another one's reads are
+    answered, and the asker is told that he asks too much, and when to ask again."""
+    keys = await make_keys(database_url)
+    rates = {"key_read_rate": 100_000, "project_read_rate": 100_000}
+    async with serving(database_url, redis_url, keys, **rates) as service:
+        await service.post(RED)
+        with endless_periods(service.database_url):
+            async with Attacker(service, big[Role.READ]).asking(16) as attacker:
+                while len(attacker.answers) < 16:
+                    assert (await service.stats(type="click"))["total"] == 1
+                    assert (await service.stats(type="click", top=10))["total"] == 1
+        told = {(status, body["error"]["code"], again) for status, body, again in attacker.answers}
+        assert (503, "overloaded", "1") in told
+        assert (await service.metrics())['livetally_reads_refused_total{cause="busy"}'] >= 13
+
+
+@pytest.mark.parametrize("whose", ["key", "project"])
+async def test_reads_have_a_rate(
+    database_url: str, redis_url: str, big: dict[Role, str], whose: str
+) -> None:
+    """Reads of a key, and of all keys of a project, beyond so many a second: refused with 429 and
+    when to come again, over HTTP, as a stream and on a websocket; what is watched already, writes,
+    and the others' reads go on."""
+    keys = await make_keys(database_url)
+    rate = {f"{whose}_read_rate": 1}
+    async with serving(database_url, redis_url, big, **rate) as service, service.live() as viewer:
+        await viewer.subscribe(1, {"totals": "click"})
+        while "error" not in (answer := await service.stats(type="click")):
+            pass
+        assert answer["error"]["code"] == "overloaded"
+        for path in ("/v1/stats?type=click", "/v1/live/sse?totals=hover"):
+            headers = {"x-api-key": big[Role.READ]}
+            async with service.http.get(path, headers=headers) as response:
+                assert (response.status, response.headers["Retry-After"]) == (429, "1")
+        refused = await viewer.subscribe(2, {"totals": "hover"})
+        assert (refused["code"], refused["retry_after_s"]) == ("overloaded", 1)
+        assert (await viewer.subscribe(3, {"totals": "click"}))["type"] == "snapshot"
+        assert (await service.post(RED))[0] == 200
+        assert (await viewer.receive())["total"] == 1
+        assert (await service.stats(key=keys[Role.READ], type="click"))["total"] == 0
+        cause = f"{whose}_rate"
+        assert (await service.metrics())[f'livetally_reads_refused_total{{cause="{cause}"}}'] >= 4
