@@ -177,7 +177,7 @@ class DatabaseUnavailable(LivetallyError):
 
     status = 503
     code = "database_unavailable"
-    retry_after_s = 2
+    retry_after_s: int | None = 2
 
 
 class ReadsOverloaded(DatabaseUnavailable):

@@ -113,9 +113,11 @@ class Topic:
         self.lagging[subscription] = None
 
     def stop(self) -> None:
+        """Nobody wants it any more: neither what is read for it."""
         self._stopped = True
-        for loop in self._loops:
-            loop.cancel()
+        for task in (*self._loops, self._starting):
+            if task is not None:
+                task.cancel()
 
     def remove(self, subscription: Subscription) -> None:
         self.subscriptions.pop(subscription, None)

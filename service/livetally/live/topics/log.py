@@ -41,6 +41,11 @@ class LogTopic(Topic):
     async def resync(self) -> None:
         self.has_updates()
 
+    def stop(self) -> None:
+        super().stop()
+        if self._positions is not None:
+            self._positions.cancel()
+
     async def query_positions(self) -> Position:
         """How far the log has come. One query for all who come back at the same moment."""
         if self._positions is None:

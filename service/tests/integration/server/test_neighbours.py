@@ -6,15 +6,18 @@ without a period isn't held up by it.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
 
 from livetally.web.keys import Role
-from service.tests.support.postgres import make_key, make_keys
+from service.tests.support.postgres import make_key, make_keys, query
 from service.tests.support.server import Live, Service, serving
+from service.tests.support.waiting import until
 
 RED = {"type": "click", "subject": "red"}
 #: A reader's question of a period.
@@ -22,11 +25,22 @@ PERIOD = {"type": "click", "from": "2026-01-01T00:00:00Z", "top": "10"}
 
 
 @contextlib.contextmanager
-def endless_periods(database_url: str) -> Iterator[None]:
-    """Who asks for a period waits for as long as this lasts."""
+def locked(database_url: str, table: str) -> Iterator[None]:
+    """Who reads this table waits for as long as this lasts."""
     with psycopg.connect(database_url) as connection:
-        connection.execute("LOCK TABLE rolled_up IN ACCESS EXCLUSIVE MODE")
+        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         yield
+
+
+def endless_periods(database_url: str) -> contextlib.AbstractContextManager[None]:
+    return locked(database_url, "rolled_up")
+
+
+def running(database_url: str) -> list[str]:
+    """The queries that run for clients now."""
+    activity = "SELECT query FROM pg_stat_activity WHERE datname = current_database()"
+    reading = f"{activity} AND application_name = 'livetally read' AND state = 'active'"
+    return [text for (text,) in query(database_url, reading)]
 
 
 class Attacker:
@@ -137,3 +151,101 @@ async def test_reads_have_a_rate(
         assert (await service.stats(key=keys[Role.READ], type="click"))["total"] == 0
         cause = f"{whose}_rate"
         assert (await service.metrics())[f'livetally_reads_refused_total{{cause="{cause}"}}'] >= 4
+
+
+@contextlib.asynccontextmanager
+async def asked_by_http(service: Service, _: object) -> AsyncIterator[None]:
+    """A client that asks for a period, and goes away."""
+    async with Attacker(service, service.keys[Role.READ]).asking(1):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def streamed(service: Service, topic: str) -> AsyncIterator[None]:
+    """A client that wants events as a stream, and goes away."""
+    headers = {"x-api-key": service.keys[Role.READ]}
+    asking = asyncio.create_task(
+        service.http.get("/v1/live/sse", params={"totals": topic}, headers=headers).__aenter__()
+    )
+    yield
+    asking.cancel()
+
+
+@contextlib.asynccontextmanager
+async def watched(service: Service, topic: str, how: str) -> AsyncIterator[None]:
+    """A viewer of a hundred topics, who drops or closes the connection, or unsubscribes."""
+    async with service.live() as viewer:
+        for id in range(100):
+            await viewer.send(type="subscribe", id=id, topic=TOPICS[topic](id))
+        yield
+        if how == "drop":
+            viewer.socket._response.connection.transport.abort()
+        if how == "unsubscribe":
+            for id in range(100):
+                await viewer.send(type="unsubscribe", id=id)
+            while (await viewer.receive())["type"] != "unsubscribed":
+                pass
+            await until(lambda: not running(service.database_url), 3)
+
+
+@contextlib.asynccontextmanager
+async def old_socket(service: Service, _: object) -> AsyncIterator[None]:
+    """A viewer of the cable (format 2), who drops the connection."""
+    address = f"/v1/events/cable?api_key={service.keys[Role.READ]}"
+    async with service.http.ws_connect(address) as socket:
+        for channel in ("ClicksChannel", "HoversChannel"):
+            identifier = json.dumps({"channel": channel})
+            await socket.send_json({"command": "subscribe", "identifier": identifier})
+        yield
+        socket._response.connection.transport.abort()
+
+
+#: The topics that are watched, by number.
+TOPICS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "totals": lambda id: {"totals": f"type{id}"},
+    "feed": lambda id: {"feed": "click", "subject": f"none{id}", "since": {}},
+    "items": lambda id: {"items": f"van-{chr(97 + id // 26)}{chr(97 + id % 26)}"},
+}
+
+
+@pytest.mark.parametrize(
+    ("ask", "table"),
+    [
+        (partial(asked_by_http), "rolled_up"),
+        (partial(streamed), "totals"),
+        (partial(watched, how="close"), "totals"),
+        (partial(watched, how="drop"), "totals"),
+        (partial(watched, how="unsubscribe"), "totals"),
+        (partial(watched, how="drop"), "feed"),
+        (partial(watched, how="drop"), "items"),
+        (partial(old_socket), "totals"),
+    ],
+)
+async def test_nothing_is_read_for_who_has_gone(
+    service: Service, ask: Callable[..., Any], table: str
+) -> None:
+    """A client that goes away, by whatever way it asked, leaves no query behind in Postgres."""
+    await service.post(RED)
+    with locked(service.database_url, {"feed": "events"}.get(table, table)):
+        async with ask(service, table):
+            await until(lambda: bool(running(service.database_url)), 10)
+        await until(lambda: not running(service.database_url), 3)
+
+
+async def test_what_takes_too_long_is_ended(service: Service) -> None:
+    """A query whose client was told that it took too long has ended in Postgres, too."""
+    with endless_periods(service.database_url):
+        assert (await service.stats(**PERIOD))["error"]["code"] == "database_unavailable"
+        await until(lambda: not running(service.database_url), 3)
+
+
+async def test_an_id_is_free_again_at_once(service: Service) -> None:
+    """A subscription that still waits for its topic can be taken back, and its id used again."""
+    async with service.live() as viewer:
+        with locked(service.database_url, "totals"):
+            await viewer.send(type="subscribe", id=1, topic={"totals": "hover"})
+            await viewer.send(type="unsubscribe", id=1)
+            await viewer.send(type="subscribe", id=1, topic={"feed": "click"})
+            assert (await viewer.receive()) == {"type": "unsubscribed", "id": 1}
+            assert (await viewer.receive())["type"] == "events"
+        assert (await viewer.subscribe(1, {"totals": "click"}))["code"] == "conflict"
