@@ -8,7 +8,7 @@ Neither waits for a viewer.
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 #: Until the next try, when Postgres failed or all who are lagging have full buffers.
 RETRY_S = 0.1
+
+#: What may fail of a topic.
+RESYNC, _UPDATES, _CATCH_UP = "resync", "updates", "catching up"
 
 
 class Subscription(msgspec.Struct, eq=False):
@@ -80,6 +83,9 @@ class Topic:
         self.started = False
         self._stopped = False
         self._starting: asyncio.Task[None] | None = None
+        self._resyncing: asyncio.Task[None] | None = None
+        #: What of it fails just now, so that it may show what is old.
+        self._failing: set[str] = set()
         self._due_at = 0.0
         self._updated = asyncio.Event()
         self._lag = asyncio.Event()
@@ -115,7 +121,7 @@ class Topic:
     def stop(self) -> None:
         """Nobody wants it any more: neither what is read for it."""
         self._stopped = True
-        for task in (*self._loops, self._starting):
+        for task in (*self._loops, self._starting, self._resyncing):
             if task is not None:
                 task.cancel()
 
@@ -134,6 +140,27 @@ class Topic:
     async def resync(self) -> None:
         """Read from Postgres what was missed. Raises DatabaseUnavailable."""
         raise NotImplementedError
+
+    def resync_soon(self) -> asyncio.Task[None]:
+        """Have it read again what was missed. It may show what is old until that is done."""
+        if self._resyncing is None or self._resyncing.done():
+            self._resyncing = asyncio.create_task(self._resync())
+        return self._resyncing
+
+    def doubt(self, part: str) -> None:
+        """It may show what is old: this part of it doesn't work, or is yet to show that it does."""
+        self._failing.add(part)
+
+    def trust(self, part: str) -> None:
+        self._failing.discard(part)
+
+    @property
+    def failing(self) -> bool:
+        return bool(self._failing)
+
+    def stale_subscriptions(self) -> Iterable[Subscription]:
+        """Those that may be shown what is old; only who lags depends on catching up."""
+        return self.lagging if self._failing == {_CATCH_UP} else self.subscriptions
 
     async def differences(self) -> list[HubDifference]:
         """Where what viewers were told differs from Postgres. Raises DatabaseUnavailable."""
@@ -229,6 +256,14 @@ class Topic:
             self._database = project
             self._starting = None
 
+    async def _resync(self) -> None:
+        try:
+            await self.resync()
+        except Exception as error:
+            self._note_failure(RESYNC, error)
+        else:
+            self.trust(RESYNC)
+
     async def _run_updates(self) -> None:
         clock = asyncio.get_running_loop().time
         while True:
@@ -241,9 +276,10 @@ class Topic:
             try:
                 await self.send_updates()
             except Exception as error:
-                await self._recover(error)
+                await self._recover(_UPDATES, error)
                 self._updated.set()
             else:
+                self.trust(_UPDATES)
                 if traced is not None:
                     self._framed(self, traced)
 
@@ -264,8 +300,9 @@ class Topic:
             try:
                 await self.catch_up()
             except Exception as error:
-                await self._recover(error)
+                await self._recover(_CATCH_UP, error)
                 continue
+            self.trust(_CATCH_UP)
             if not self.lagging:
                 self._lag.clear()
             elif not self.with_room():
@@ -273,8 +310,12 @@ class Topic:
                 await wait(self._lag, RETRY_S)
                 self._lag.set()
 
-    async def _recover(self, error: Exception) -> None:
+    async def _recover(self, part: str, error: Exception) -> None:
         """A topic's viewers depend on its loops: they go on, whatever happens."""
+        self._note_failure(part, error)
+        await asyncio.sleep(RETRY_S)
+
+    def _note_failure(self, part: str, error: Exception) -> None:
+        self.doubt(part)
         if not isinstance(error, DatabaseUnavailable):
             log.error("%s failed", type(self).__name__, exc_info=error)
-        await asyncio.sleep(RETRY_S)

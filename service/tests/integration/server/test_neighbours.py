@@ -249,3 +249,26 @@ async def test_an_id_is_free_again_at_once(service: Service) -> None:
             assert (await viewer.receive()) == {"type": "unsubscribed", "id": 1}
             assert (await viewer.receive())["type"] == "events"
         assert (await viewer.subscribe(1, {"totals": "click"}))["code"] == "conflict"
+
+
+@pytest.mark.parametrize(
+    ("topic", "table"), [({"feed": "click"}, "forgotten"), ({"items": "van-a"}, "items")]
+)
+async def test_one_topic_s_failure_makes_one_topic_stale(
+    service: Service, topic: dict[str, str], table: str
+) -> None:
+    """Where one topic can't be read, its viewers are told so, and that it is well again; those of
+    other topics, of the same project too, are shown what is counted meanwhile, and never stale."""
+    async with service.live() as viewer, service.live() as other:
+        await viewer.subscribe(1, topic)
+        await other.subscribe(1, {"totals": "click"})
+        with locked(service.database_url, table):
+            await service.post(RED)
+            await until_counted(other, 1)
+            assert (await viewer.receive())["type"] == "stale"
+            await service.post(RED)
+            await until_counted(other, 2)
+        while (await viewer.receive())["type"] != "fresh":
+            pass
+        await service.post(RED)
+        await until_counted(other, 3)
