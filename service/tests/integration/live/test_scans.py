@@ -1,4 +1,4 @@
-"""What is read for a viewer is bounded, however much is left out of it, and goes on where it was."""
+"""What is read for a viewer is bounded, whatever is left out of it, and goes on where it was."""
 
 import json
 from typing import Any

@@ -82,6 +82,12 @@ async def until_counted(viewer: Live, total: int) -> None:
             return
 
 
+async def until_stale(viewer: Live) -> None:
+    """Follow a viewer that asks for too much until it is told that what it has may be old."""
+    while (message := await viewer.receive())["type"] != "stale":
+        assert message["code"] == "overloaded", message
+
+
 @pytest.fixture
 async def big(database_url: str) -> dict[Role, str]:
     """The keys of the project that attacks."""
@@ -272,3 +278,29 @@ async def test_one_topic_s_failure_makes_one_topic_stale(
             pass
         await service.post(RED)
         await until_counted(other, 3)
+
+
+async def test_a_viewer_of_many_topics_takes_nothing_from_the_others(
+    service: Service, big: dict[Role, str]
+) -> None:
+    """While one websocket's hundred feeds read what takes for ever, another project is written,
+    read and watched, and the process is ready; and when it has gone, nothing is read for it."""
+    await service.post(RED, key=big[Role.WRITE])
+    async with service.live() as viewer:
+        await viewer.subscribe(1, {"totals": "click"})
+        with locked(service.database_url, "forgotten"):
+            async with service.live(big[Role.READ]) as attacker:
+                for id in range(100):
+                    await attacker.send(type="subscribe", id=id, topic=TOPICS["feed"](id))
+                stale = asyncio.create_task(until_stale(attacker))
+                total = 0
+                while not stale.done():
+                    total += 1
+                    key = await make_key(service.database_url, "demo", Role.WRITE, f"w{total}")
+                    assert (await service.post(RED, key=key))[0] == 200
+                    assert (await service.stats(type="click"))["total"] == total
+                    async with service.http.get("/readyz") as response:
+                        assert response.status == 200
+                    await until_counted(viewer, total)
+                await stale
+            await until(lambda: not running(service.database_url), 3)
