@@ -40,7 +40,7 @@ from ..schema.http import (
     StoredItem,
     StoredItems,
 )
-from ..schema.items import ItemId, ItemKey, ItemRow, VersionNumber
+from ..schema.items import SCAN_ITEMS, ItemId, ItemKey, ItemRow, VersionNumber
 from ..web.auth import Auth, Key
 from ..web.keys import Role
 from ..web.middleware import json_response
@@ -202,14 +202,10 @@ class Items:
         key, place = await self._enter(request, Role.READ)
         after, limit = _page(request)
         rows = await self._reads.by(key).rows(
-            "item_page", key.project, place.key, after, limit, PAGE_BYTES
+            "item_page", key.project, place.key, after, limit, PAGE_BYTES, SCAN_ITEMS
         )
-        more = bool(rows) and rows[0]["more"]
-        items = [
-            ItemRow(r["id"], r["version"], r["updated_at"], r["value"]).as_item(place.key)
-            for r in rows
-        ]
-        return json_response(ItemPage(items, items[-1].id if more else None))
+        items, upto = ItemRow.page(rows)
+        return json_response(ItemPage([item.as_item(place.key) for item in items], upto))
 
     async def _enter(self, request: web.Request, role: Role) -> tuple[Key, _Place]:
         """Who asks, and for what. Raises what `Auth.find` and `Key.require` do, or BadRequest."""

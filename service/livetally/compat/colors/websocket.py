@@ -98,6 +98,8 @@ class ColorSocket:
             match _decode(value):
                 case _AddApiKey(api_key=text):
                     await self._bind(bound, await self._find(connection, text))
+                case _Live() if connection.viewer.closing:
+                    return  # nothing is read for who has gone
                 case _Live(api_key=text, event_type=action):
                     key = await self._find(connection, text)
                     if not connection.keys:

@@ -268,10 +268,17 @@ WHERE project = $1 AND key = $2 AND id = $3 AND value IS NOT NULL
 RETURNING version;
 
 -- name: item_page
--- The items of a key after id $3, in order: at most $4, and about $5 bytes, but one at least.
-WITH page AS (
+-- The items of a key after id $3, in order: at most $4, and about $5 bytes, but one at least. $6 rows
+-- are looked at; where items that were removed use that up, the last row has no value, and says how
+-- far was looked. (No id is as large as the one that stands for the end.)
+WITH reach AS (
+    SELECT id FROM items WHERE project = $1 AND key = $2 AND id > $3
+    ORDER BY id OFFSET $6::integer - 1 LIMIT 1
+),
+page AS (
     SELECT id, version, updated_at, value::text AS value FROM items
-    WHERE project = $1 AND key = $2 AND id > $3 AND value IS NOT NULL
+    WHERE project = $1 AND key = $2 AND value IS NOT NULL
+      AND id > $3 AND id <= coalesce((SELECT id FROM reach), repeat(chr(1114111), 129))
     ORDER BY id LIMIT $4
 ),
 sized AS (
@@ -279,9 +286,15 @@ sized AS (
            coalesce(sum(octet_length(value)) OVER (
                ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
     FROM page
+),
+kept AS (
+    SELECT id, version, updated_at, value, found = $4 OR found > max(nth) OVER () AS cut
+    FROM sized WHERE before < $5
 )
-SELECT id, version, updated_at, value, found = $4 OR found > max(nth) OVER () AS more
-FROM sized WHERE before < $5 ORDER BY id;
+SELECT id, version, updated_at, value, cut OR EXISTS (SELECT FROM reach) AS more FROM kept
+UNION ALL
+SELECT id, 0, NULL, NULL, true FROM reach WHERE NOT EXISTS (SELECT FROM kept WHERE cut)
+ORDER BY id;
 
 -- name: known_item_keys
 -- Which of some names are keys of a project's items.

@@ -6,8 +6,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from livetally.api import items as api_items
 from livetally.db import sql
 from livetally.live.topics import feed
+from livetally.live.topics import items as live_items
+from livetally.web.keys import Role
 from service.tests.support.archives import fill
 from service.tests.support.postgres import query
 from service.tests.support.server import Service
@@ -16,13 +19,13 @@ NEVER = {"feed": "click", "subject": "never", "since": {}}
 
 
 def looked_at(database_url: str, name: str, *values: object) -> int:
-    """How many events Postgres fetches for a named query."""
+    """How many events and items Postgres fetches for a named query."""
     settings = "-c TimeZone=UTC -c enable_seqscan=off -c plan_cache_mode=force_generic_plan"
     with psycopg.connect(database_url, options=settings) as connection:
         psycopg.RawCursor(connection).execute(sql.query(name), values, prepare=True)
         cursor = connection.execute(
             "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))"
-            " FROM pg_stat_xact_user_tables WHERE relname LIKE 'events_2%'"
+            " FROM pg_stat_xact_user_tables WHERE relname ~ '^events_2|^items$'"
         )
         ((fetched,),) = cursor.fetchall()
         return int(fetched)
@@ -88,3 +91,35 @@ def test_pointers_of_the_past_are_not_looked_through(database_url: str) -> None:
     )
     query(database_url, "INSERT INTO slots VALUES (1, 0, 5000)")
     assert looked_at(database_url, "pointers", 1, "/", "{}", 10.0, 100) <= 100
+
+
+async def test_removed_items_are_not_looked_through(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of items costs so many rows, though all of them be of items that were removed; the
+    pages come to those that are there, for who asks and for who watches."""
+    for module in (api_items, live_items):
+        monkeypatch.setattr(module, "SCAN_ITEMS", 300)
+    query(
+        service.database_url,
+        "INSERT INTO items (project, key, id, value)"
+        " SELECT 1, 'van', 'a' || n, '1'::json FROM generate_series(1, 1000) AS n"
+        " UNION ALL SELECT 1, 'van', 'b', '2'",
+    )
+    query(service.database_url, "DELETE FROM items WHERE id <> 'b'")
+    query(service.database_url, "VACUUM items")
+    assert looked_at(service.database_url, "item_page", 1, "van", "", 10, 1000, 300) <= 700
+
+    after, pages = "", []
+    while after is not None:
+        headers = {"x-api-key": service.keys[Role.READ]}
+        path = f"/v1/items/van?after={after}"
+        async with service.http.get(path, headers=headers) as response:
+            pages.append(await response.json())
+        after = pages[-1]["next"]
+    assert [len(page["items"]) for page in pages] == [0, 0, 0, 1]
+    async with service.live() as viewer:
+        frames = [await viewer.subscribe(1, {"items": "van"})]
+        while frames[-1]["more"]:
+            frames.append(await viewer.receive())
+    assert [item["id"] for frame in frames for item in frame["items"]] == ["b"]
