@@ -38,7 +38,7 @@ class Budgets(NamedTuple):
     project_rate: int
 
 
-class _Asker(NamedTuple):
+class Asker(NamedTuple):
     """For whom something is read; without a key, for all who watch a topic."""
 
     project: int
@@ -51,19 +51,19 @@ class Reads:
     def __init__(self, database: Database, metrics: Metrics, budgets: Budgets) -> None:
         self.database = database
         self._metrics = metrics
-        self._turns = _Turns(budgets)
+        self._turns = Turns(budgets)
         self._key_rates = _Rates(budgets.key_rate)
         self._project_rates = _Rates(budgets.project_rate)
 
     def by(self, key: Key) -> "Reader":
         """What a key asks: within its budget and its project's."""
-        return Reader(self, _Asker(key.project, key.id))
+        return Reader(self, Asker(key.project, key.id))
 
     def of(self, project: int) -> "Reader":
         """What all of a project need: within its queries at once, at any rate."""
-        return Reader(self, _Asker(project))
+        return Reader(self, Asker(project))
 
-    def charge(self, asker: _Asker) -> None:
+    def charge(self, asker: Asker) -> None:
         """One more read. Raises ReadRateExceeded; nothing is charged then."""
         if asker.key is None:
             return
@@ -75,7 +75,7 @@ class Reads:
         self._project_rates.spend(asker.project)
 
     @asynccontextmanager
-    async def turn(self, asker: _Asker) -> AsyncIterator[None]:
+    async def turn(self, asker: Asker) -> AsyncIterator[None]:
         """While it lasts a query may run. Raises ReadsOverloaded."""
         try:
             await self._turns.enter(asker)
@@ -97,7 +97,7 @@ class Reader:
 
     __slots__ = ("_asker", "_reads")
 
-    def __init__(self, reads: Reads, asker: _Asker) -> None:
+    def __init__(self, reads: Reads, asker: Asker) -> None:
         self._reads = reads
         self._asker = asker
 
@@ -118,7 +118,7 @@ class Reader:
         return next(iter(row.values()))
 
 
-class _Turns:
+class Turns:
     """Who may run a query now, and who is next."""
 
     def __init__(self, budgets: Budgets) -> None:
@@ -127,9 +127,9 @@ class _Turns:
         self._key_reads = budgets.key_reads
         self._running_projects: Counter[int] = Counter()
         self._running_keys: Counter[int] = Counter()
-        self._waiting: OrderedDict[_Asker, deque[asyncio.Future[None]]] = OrderedDict()
+        self._waiting: OrderedDict[Asker, deque[asyncio.Future[None]]] = OrderedDict()
 
-    async def enter(self, asker: _Asker) -> None:
+    async def enter(self, asker: Asker) -> None:
         """Raises TimeoutError."""
         if asker not in self._waiting and self._may(asker):
             self._begin(asker)
@@ -143,21 +143,21 @@ class _Turns:
             self._give_up(asker, admitted)
             raise
 
-    def leave(self, asker: _Asker) -> None:
+    def leave(self, asker: Asker) -> None:
         self._free += 1
         _take_one(self._running_projects, asker.project)
         if asker.key is not None:
             _take_one(self._running_keys, asker.key)
         self._admit_next()
 
-    def _may(self, asker: _Asker) -> bool:
+    def _may(self, asker: Asker) -> bool:
         return (
             self._free > 0
             and self._running_projects[asker.project] < self._project_reads
             and (asker.key is None or self._running_keys[asker.key] < self._key_reads)
         )
 
-    def _begin(self, asker: _Asker) -> None:
+    def _begin(self, asker: Asker) -> None:
         self._free -= 1
         self._running_projects[asker.project] += 1
         if asker.key is not None:
@@ -172,7 +172,7 @@ class _Turns:
                 self._begin(asker)
                 admitted.set_result(None)
 
-    def _pop(self, asker: _Asker) -> asyncio.Future[None]:
+    def _pop(self, asker: Asker) -> asyncio.Future[None]:
         waiting = self._waiting[asker]
         first = waiting.popleft()
         if waiting:
@@ -181,7 +181,7 @@ class _Turns:
             del self._waiting[asker]
         return first
 
-    def _give_up(self, asker: _Asker, admitted: asyncio.Future[None]) -> None:
+    def _give_up(self, asker: Asker, admitted: asyncio.Future[None]) -> None:
         if admitted.done() and not admitted.cancelled():
             self.leave(asker)  # it was let in at this very moment
             return
