@@ -106,7 +106,8 @@ def _connection_settings(application: str) -> dict[str, Any]:
         # planned while a table is small, they must not scan it for ever: every look-up has its
         # index. (A plan of the commit made on an empty day took 8 s for 80 events on a full one.)
         "options": "-c TimeZone=UTC -c jit=off -c plan_cache_mode=force_generic_plan"
-        " -c enable_seqscan=off",
+        # What a process asked ends with it, even by kill -9.
+        " -c enable_seqscan=off -c client_connection_check_interval=1s",
     }
 
 

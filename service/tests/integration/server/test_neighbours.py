@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import Any
 
+import aiohttp
 import psycopg
 import pytest
 
 from livetally.web.keys import Role
 from service.tests.support.postgres import make_key, make_keys, query
+from service.tests.support.process import Process
 from service.tests.support.server import Live, Service, serving
 from service.tests.support.waiting import until
 
@@ -304,3 +306,18 @@ async def test_a_viewer_of_many_topics_takes_nothing_from_the_others(
                     await until_counted(viewer, total)
                 await stale
             await until(lambda: not running(service.database_url), 3)
+
+
+async def test_what_a_process_asked_ends_with_it(
+    spawn: Callable[..., Process], database_url: str, demo_keys: dict[Role, str]
+) -> None:
+    """A process that is killed leaves no query behind, however long it would have run."""
+    process = await asyncio.to_thread(spawn().wait_ready)
+    with endless_periods(database_url):
+        headers = {"x-api-key": demo_keys[Role.READ]}
+        async with aiohttp.ClientSession(process.url, headers=headers) as http:
+            asking = asyncio.create_task(http.get("/v1/stats", params=PERIOD).__aenter__())
+            await until(lambda: bool(running(database_url)), 30)
+            process.kill()
+            await asyncio.gather(asking, return_exceptions=True)
+        await until(lambda: not running(database_url), 10)
