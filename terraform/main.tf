@@ -17,9 +17,10 @@ locals {
   deregistration_delay_s = 75
   stop_timeout_s         = 120
 
-  # A web task holds this many connections to Postgres: its pool, one to write, one to spare.
-  pool_size        = 8
-  task_connections = local.pool_size + 2
+  # A web task holds this many connections to Postgres: its pool, two for what its health
+  # depends on, one to write, one to spare.
+  pool_size        = 6
+  task_connections = local.pool_size + 4
 
   service_password = "${module.database.service_secret_arn}:password::${module.database.service_secret_version_id}"
   redis_password   = "${module.cache.password_secret_arn}:password::${module.cache.password_version_id}"

@@ -7,15 +7,15 @@ enough now was so then.
 from datetime import UTC, datetime
 
 from ..base.errors import Unprocessable
-from ..db.database import Database
+from ..web.read_budgets import Reader
 
 
-async def check_buckets(database: Database, bucket: str, start: datetime) -> None:
+async def check_buckets(reader: Reader, bucket: str, start: datetime) -> None:
     """Refuse buckets ('minute', 'hour', 'day') since `start` that are not kept any more.
 
     Raises Unprocessable, saying since when they are.
     """
-    kept = (await database.rows("rolled_up"))[0]
+    kept = (await reader.rows("rolled_up"))[0]
     until = {"minute": kept["minutes_until"], "hour": kept["hours_until"]}.get(bucket)
     if until is not None and start < until:
         larger = {"minute": "hour", "hour": "day"}[bucket]
@@ -25,12 +25,12 @@ async def check_buckets(database: Database, bucket: str, start: datetime) -> Non
         )
 
 
-async def check_edges(database: Database, *edges: datetime | None) -> None:
+async def check_edges(reader: Reader, *edges: datetime | None) -> None:
     """Refuse an edge of a period that lies within an hour or day that is kept whole only.
 
     Raises Unprocessable, saying what edges there can be.
     """
-    kept = (await database.rows("rolled_up"))[0]
+    kept = (await reader.rows("rolled_up"))[0]
     for edge in edges:
         for unit, until in (("day", kept["hours_until"]), ("hour", kept["minutes_until"])):
             if edge and until and edge < until and edge != _floor(edge, unit):

@@ -30,7 +30,6 @@ from ..base.errors import (
     VersionConflict,
 )
 from ..base.validation import plainly
-from ..db.database import Database
 from ..ingest.events import check_value
 from ..ingest.http import read_body
 from ..live.announcer import Announcer
@@ -43,12 +42,13 @@ from ..schema.http import (
     StoredItem,
     StoredItems,
 )
-from ..schema.items import ItemId, ItemKey, ItemRow, VersionNumber
+from ..schema.items import SCAN_ITEMS, ItemId, ItemKey, ItemRow, VersionNumber
 from ..web.auth import Auth, Key
 from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
 from ..web.rate_limits import Limits, Payer
+from ..web.read_budgets import Reads
 
 MAX_VALUE_BYTES = 64 * 1024
 #: A page of a list ends after about this many bytes of values.
@@ -108,13 +108,13 @@ class Items:
     def __init__(
         self,
         auth: Auth,
-        database: Database,
+        reads: Reads,
         limits: Limits,
         announcer: Announcer,
     ) -> None:
         self._auth = auth
         self._limits = limits
-        self._database = database
+        self._reads = reads
         self._announcer = announcer
 
     @operation(
@@ -165,7 +165,7 @@ class Items:
     )
     async def get_item(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.READ)
-        rows = await self._database.rows("get_item", key.project, place.key, place.id)
+        rows = await self._reads.by(key).rows("get_item", key.project, place.key, place.id)
         if not rows:
             raise NotFoundError(f"There is no item {place.id!r} of {place.key!r}.")
         return _with_etag(ItemRow(**rows[0]).as_item(place.key))
@@ -185,8 +185,9 @@ class Items:
         await self._limits.admit(key, address_of(request), 0)
         expected = _expected(request)
         at = (key.project, place.key, place.id)
-        rows = await self._database.rows("remove_item", *at, expected)
-        if not rows and expected is not None and await self._database.rows("get_item", *at):
+        database = self._reads.of(key.project)
+        rows = await database.rows("remove_item", *at, expected)
+        if not rows and expected is not None and await database.rows("get_item", *at):
             raise VersionConflict
         if not rows:
             raise NotFoundError(f"There is no item {place.id!r} of {place.key!r}.")
@@ -206,15 +207,11 @@ class Items:
     async def list_items(self, request: web.Request) -> web.Response:
         key, place = await self._enter(request, Role.READ)
         after, limit = _page(request)
-        rows = await self._database.rows(
-            "item_page", key.project, place.key, after, limit, PAGE_BYTES
+        rows = await self._reads.by(key).rows(
+            "item_page", key.project, place.key, after, limit, PAGE_BYTES, SCAN_ITEMS
         )
-        more = bool(rows) and rows[0]["more"]
-        items = [
-            ItemRow(r["id"], r["version"], r["updated_at"], r["value"]).as_item(place.key)
-            for r in rows
-        ]
-        return json_response(ItemPage(items, items[-1].id if more else None))
+        items, upto = ItemRow.page(rows)
+        return json_response(ItemPage([item.as_item(place.key) for item in items], upto))
 
     async def _enter(self, request: web.Request, role: Role) -> tuple[Key, _Place]:
         """Who asks, and for what. Raises what `Auth.find` and `Key.require` do, or BadRequest."""
@@ -230,7 +227,7 @@ class Items:
     async def _put(self, payer: Payer, item_key: str, puts: Sequence[PutItem]) -> list[ItemVersion]:
         await self._limits.settle(payer, len(puts))
         key = payer.key
-        document = await self._database.value(
+        document = await self._reads.of(key.project).value(
             "put_items", key.project, item_key, _encoder.encode(puts).decode()
         )
         answer = _answer.decode(document)

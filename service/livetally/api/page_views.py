@@ -19,7 +19,6 @@ from msgspec import UNSET, Meta
 
 from ..base.config import MAX_SUBJECTS
 from ..base.errors import BadRequest, Unprocessable
-from ..db.database import Database
 from ..ingest.events import Moment, Subject
 from ..schema.http import Article, Page, Pages, Referrer
 from ..web.auth import Auth
@@ -27,6 +26,7 @@ from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
 from ..web.params import query_of
+from ..web.read_budgets import Reader, Reads
 from . import buckets
 
 PAGE_VIEW, UNIQUE_PAGE_VIEW = "page_view", "unique_page_view"
@@ -60,9 +60,9 @@ class _Viewed(msgspec.Struct):
 class PageViews:
     """What can be asked about page views."""
 
-    def __init__(self, auth: Auth, database: Database) -> None:
+    def __init__(self, auth: Auth, reads: Reads) -> None:
         self._auth = auth
-        self._database = database
+        self._reads = reads
 
     @operation(
         "Views of pages and articles",
@@ -82,53 +82,54 @@ class PageViews:
         if query.page is not None and query.article is not None:
             raise BadRequest("Ask for a `page` or for an `article`.")
         period = _period(query)
+        reader = self._reads.by(key)
         pages = articles = None
         if query.article is None:
             pages = await self._views(
-                key.project, (PAGE_VIEW, UNIQUE_PAGE_VIEW), query.page, query.top, period
+                reader, (PAGE_VIEW, UNIQUE_PAGE_VIEW), query.page, query.top, period
             )
         if query.page is None:
             articles = await self._views(
-                key.project, (ARTICLE_VIEW, UNIQUE_ARTICLE_VIEW), query.article, query.top, period
+                reader, (ARTICLE_VIEW, UNIQUE_ARTICLE_VIEW), query.article, query.top, period
             )
         of = query.page if query.article is None else f"post:{query.article}"
-        referrers = await self._referrers(key.project, of, query.top, period)
+        referrers = await self._referrers(reader, of, query.top, period)
         if period is not None:
-            await buckets.check_edges(self._database, *period)
+            await buckets.check_edges(reader, *period)
         return json_response(_answer(period, pages, articles, referrers))
 
     async def _views(
         self,
-        project: int,
+        reader: Reader,
         types: tuple[str, str],
         one: str | None,
         top: int,
         period: "_Period | None",
     ) -> list[_Viewed]:
         return msgspec.convert(
-            await self._rows(project, types, one, None, top, period), list[_Viewed]
+            await self._rows(reader, types, one, None, top, period), list[_Viewed]
         )
 
     async def _referrers(
-        self, project: int, page: str | None, top: int, period: "_Period | None"
+        self, reader: Reader, page: str | None, top: int, period: "_Period | None"
     ) -> list[Referrer]:
-        rows = await self._rows(project, (REFERRAL, ""), None, page, top, period)
+        rows = await self._rows(reader, (REFERRAL, ""), None, page, top, period)
         named = [(row["subject"].partition(" "), row["total"]) for row in rows]
         return [Referrer(host, of, total) for (host, _, of), total in named]
 
     async def _rows(
         self,
-        project: int,
+        reader: Reader,
         types: tuple[str, str],
         subject: str | None,
         page: str | None,
         top: int,
         period: "_Period | None",
     ) -> list[dict[str, Any]]:
-        wanted = (project, *types, top, subject, page)
+        wanted = (reader.project, *types, top, subject, page)
         if period is None:
-            return await self._database.rows("page_views", *wanted)
-        return await self._database.rows("page_views_between", *wanted, *period)
+            return await reader.rows("page_views", *wanted)
+        return await reader.rows("page_views_between", *wanted, *period)
 
 
 _Period = tuple[datetime | None, datetime]

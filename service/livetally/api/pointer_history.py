@@ -17,7 +17,6 @@ from aiohttp import web
 from msgspec import Meta
 
 from ..base.errors import BadRequest, NotFoundError, Unprocessable
-from ..db.database import Database
 from ..ingest.events import Moment, Subject
 from ..schema.http import Count
 from ..web.auth import Auth
@@ -25,6 +24,7 @@ from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
 from ..web.params import query_of
+from ..web.read_budgets import Reader, Reads
 
 #: Events that an answer is made of: about a second of one core.
 MAX_EVENTS = 200_000
@@ -121,9 +121,9 @@ _Query = TypeVar("_Query", bound=Time)
 class PointerHistory:
     """For admin keys. Raises what Auth does, BadRequest, Unprocessable, or NotFoundError."""
 
-    def __init__(self, auth: Auth, database: Database) -> None:
+    def __init__(self, auth: Auth, reads: Reads) -> None:
         self._auth = auth
-        self._database = database
+        self._reads = reads
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -142,8 +142,8 @@ class PointerHistory:
     )
     async def get_heatmap(self, request: web.Request) -> web.Response:
         """Counted by the server, in a grid of the size that is asked for."""
-        project, query, start, to = await self._asked(request, HeatmapQuery)
-        found: bytes = await self._database.value(
+        reader, project, query, start, to = await self._asked(request, HeatmapQuery)
+        found: bytes = await reader.value(
             "heatmap", project, query.page, start, to, query.columns, query.rows, MAX_EVENTS
         )
         grid = {"columns": query.columns, "rows": query.rows}
@@ -158,8 +158,8 @@ class PointerHistory:
         errors=(BadRequest, NotFoundError, Unprocessable),
     )
     async def get_sessions(self, request: web.Request) -> web.Response:
-        project, query, start, to = await self._asked(request, SessionsQuery)
-        found: bytes = await self._database.value(
+        reader, project, query, start, to = await self._asked(request, SessionsQuery)
+        found: bytes = await reader.value(
             "pointer_sessions", project, query.page, start, to, query.limit, MAX_EVENTS
         )
         return _answer(PointerSessions, query, start, to, found)
@@ -173,8 +173,8 @@ class PointerHistory:
         errors=(BadRequest, NotFoundError, Unprocessable),
     )
     async def get_replay(self, request: web.Request) -> web.Response:
-        project, query, start, to = await self._asked(request, ReplayQuery)
-        found: bytes = await self._database.value(
+        reader, project, query, start, to = await self._asked(request, ReplayQuery)
+        found: bytes = await reader.value(
             "pointer_replay",
             *(project, query.page, start, to, query.session, MAX_MOVES, MAX_EVENTS),
         )
@@ -182,13 +182,14 @@ class PointerHistory:
 
     async def _asked(
         self, request: web.Request, shape: type[_Query]
-    ) -> tuple[int, _Query, datetime, datetime]:
+    ) -> tuple[Reader, int, _Query, datetime, datetime]:
         key = await self._auth.admit(request, Role.ADMIN)
         query = query_of(request, shape)
         start, to = _time(query)
-        if query.project is None:
-            return key.project, query, start, to
-        return await self._auth.project_named(query.project), query, start, to
+        project = key.project
+        if query.project is not None:
+            project = await self._auth.project_named(query.project)
+        return self._reads.by(key), project, query, start, to
 
 
 def _time(query: Time) -> tuple[datetime, datetime]:

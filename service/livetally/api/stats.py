@@ -12,7 +12,6 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ..base.config import MAX_SUBJECTS
 from ..base.errors import BadRequest, Unprocessable
-from ..db.database import Database
 from ..ingest.events import Moment, Name
 from ..ingest.events import Subject as SubjectName
 from ..schema.http import Bucket, Series, Subject, SubjectTotal, Totals, Type, Types
@@ -21,6 +20,7 @@ from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
 from ..web.params import query_of
+from ..web.read_budgets import Reader, Reads
 from . import buckets
 
 #: A series has this many buckets at most.
@@ -77,9 +77,9 @@ class TypesQuery(msgspec.Struct, forbid_unknown_fields=True):
 class Stats:
     """What can be asked about counts."""
 
-    def __init__(self, auth: Auth, database: Database) -> None:
+    def __init__(self, auth: Auth, reads: Reads) -> None:
         self._auth = auth
-        self._database = database
+        self._reads = reads
 
     @operation(
         "A type's totals, a subject's, a period's, or counts over time",
@@ -99,16 +99,17 @@ class Stats:
         """
         key = await self._auth.admit(request, Role.READ)
         query = query_of(request, StatsQuery)
+        reader = self._reads.by(key)
         if query.after is not None and (query.subject is not None or query.bucket is not None):
             raise Unprocessable("`after` goes through all subjects' totals, page by page.")
         if query.wants_period:
-            return json_response(await self._period(key.project, query))
+            return json_response(await self._period(reader, query))
         if query.bucket or query.from_ or query.to:
-            return json_response(await self._series(key.project, query))
+            return json_response(await self._series(reader, query))
         if query.subject is not None:
-            total = await self._database.value("total", key.project, query.type, query.subject)
+            total = await reader.value("total", key.project, query.type, query.subject)
             return json_response(SubjectTotal(query.type, query.subject, total))
-        return json_response(await self._totals(key.project, query))
+        return json_response(await self._totals(reader, query))
 
     @operation(
         "A project's types",
@@ -122,23 +123,24 @@ class Stats:
         """The project's types by name, each with its grand total, page by page."""
         key = await self._auth.admit(request, Role.READ)
         query = query_of(request, TypesQuery)
-        found = await self._database.rows("types", key.project, query.after or "", query.limit + 1)
+        asked = (key.project, query.after or "", query.limit + 1)
+        found = await self._reads.by(key).rows("types", *asked)
         types = msgspec.convert(found[: query.limit], list[Type])
         return json_response(Types(types, types[-1].type if len(found) > len(types) else None))
 
-    async def _totals(self, project: int, query: StatsQuery) -> Totals:
-        total = await self._database.value("total", project, query.type, "")
-        of = (project, query.type)
+    async def _totals(self, reader: Reader, query: StatsQuery) -> Totals:
+        total = await reader.value("total", reader.project, query.type, "")
+        of = (reader.project, query.type)
         after: str | UnsetType | None = UNSET
         if query.after is None:
-            rows = await self._database.rows("top_subjects", *of, query.largest)
+            rows = await reader.rows("top_subjects", *of, query.largest)
         else:
-            found = await self._database.rows("subjects_after", *of, query.after, query.largest + 1)
+            found = await reader.rows("subjects_after", *of, query.after, query.largest + 1)
             rows, after = _page(found, query.largest)
         subjects = msgspec.convert(rows, list[Subject])
         return Totals(type=query.type, total=total, subjects=subjects, next=after)
 
-    async def _period(self, project: int, query: StatsQuery) -> Totals:
+    async def _period(self, reader: Reader, query: StatsQuery) -> Totals:
         """The largest subjects of whole minutes; to compare, also their counts just before."""
         if query.from_ is None or query.subject is not None:
             raise Unprocessable("A period has a `from`, and is of all subjects.")
@@ -148,23 +150,23 @@ class Stats:
             raise Unprocessable("`from` must be before `to`.")
         since = _before(start, to - start) if query.compare else start
         # What comes in the very moment when the last minute ends is of this period, too.
-        of = (project, query.type, start, to if query.to else _NEVER, since)
-        (sums,) = await self._database.rows("sum_between", *of)
+        of = (reader.project, query.type, start, to if query.to else _NEVER, since)
+        (sums,) = await reader.rows("sum_between", *of)
         after: str | UnsetType | None = UNSET
         if query.after is None:
-            rows = await self._database.rows("top_between", *of, query.largest)
+            rows = await reader.rows("top_between", *of, query.largest)
         else:
-            found = await self._database.rows("between_after", *of, query.after, query.largest + 1)
+            found = await reader.rows("between_after", *of, query.after, query.largest + 1)
             page, after = _page(found, query.largest)
             rows = [each for each in page if each["total"] > 0]
-        await buckets.check_edges(self._database, since, start, to)
+        await buckets.check_edges(reader, since, start, to)
         if not query.compare:
             for counts in (sums, *rows):
                 del counts["before"]
         subjects = msgspec.convert(rows, list[Subject])
         return Totals(type=query.type, from_=start, to=to, **sums, subjects=subjects, next=after)
 
-    async def _series(self, project: int, query: StatsQuery) -> Series:
+    async def _series(self, reader: Reader, query: StatsQuery) -> Series:
         """Whole buckets: `from` is rounded down and `to` up, so that no count is a part of one."""
         bucket = query.bucket or "minute"
         step = _BUCKETS[bucket]
@@ -176,10 +178,10 @@ class Stats:
             raise Unprocessable(
                 f"That is more than {MAX_BUCKETS:,} buckets: ask for less time or larger buckets."
             )
-        series = await self._database.rows(
-            "series", project, query.type, query.subject or "", start, to, bucket
+        series = await reader.rows(
+            "series", reader.project, query.type, query.subject or "", start, to, bucket
         )
-        await buckets.check_buckets(self._database, bucket, start)
+        await buckets.check_buckets(reader, bucket, start)
         return Series(
             type=query.type,
             subject=UNSET if query.subject is None else query.subject,

@@ -7,13 +7,13 @@ import msgspec
 from aiohttp import web
 
 from ..base.errors import NotFoundError
-from ..db.database import Database
 from ..live.hub import Hub
 from ..schema.http import Difference, Verified
 from ..web.auth import Auth
 from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
+from ..web.read_budgets import Reads
 
 #: A log of 10 million events is read in seconds.
 TIMEOUT_S = 120
@@ -41,9 +41,9 @@ _found = msgspec.json.Decoder(_Found)
 class Verify:
     """For admin keys: their own project, or the one that is named."""
 
-    def __init__(self, auth: Auth, database: Database, hub: Hub) -> None:
+    def __init__(self, auth: Auth, reads: Reads, hub: Hub) -> None:
         self._auth = auth
-        self._database = database
+        self._reads = reads
         self._hub = hub
 
     @operation(
@@ -65,7 +65,7 @@ class Verify:
         if "project" in request.query:
             name = request.query["project"]
             project = await self._auth.project_named(name)
-        document = await self._database.value(
+        document = await self._reads.by(key).value(
             "verify", project, MAX_DIFFERENCES, timeout_s=TIMEOUT_S
         )
         found = _found.decode(document)

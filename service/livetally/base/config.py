@@ -81,9 +81,36 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             ge=2,
             le=100,
-            description="Postgres connections for reading, besides the one that writes",
+            description="Postgres connections for what clients read; one more writes, and two are"
+            " for keys and health",
         ),
     ] = 8
+    key_reads: Annotated[
+        int, Meta(ge=1, le=100, description="Reads of a key that a process makes at once")
+    ] = 3
+    project_reads: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100,
+            description="Reads of a project that a process makes at once, viewers' included;"
+            " one connection is always left to the others",
+        ),
+    ] = 4
+    key_read_rate: Annotated[
+        int,
+        Meta(
+            ge=1, le=1_000_000, description="Reads a second of a key, a process: more are refused"
+        ),
+    ] = 200
+    project_read_rate: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Reads a second of all keys of a project, a process: more are refused",
+        ),
+    ] = 500
     #: At 50 a hundredth of what is committed would reach viewers later than that.
     frame_interval_ms: Annotated[
         int, Meta(ge=5, le=10_000, description="Least time between two frames of a topic")

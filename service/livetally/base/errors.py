@@ -177,7 +177,26 @@ class DatabaseUnavailable(LivetallyError):
 
     status = 503
     code = "database_unavailable"
-    retry_after_s = 2
+    retry_after_s: int | None = 2
+
+
+class ReadsOverloaded(DatabaseUnavailable):
+    """More is asked than can be read just now: ask again."""
+
+    status = 503
+    code = "overloaded"
+    retry_after_s: int | None = 1
+
+
+class ReadRateExceeded(ReadsOverloaded):
+    """More reads come than is allowed: ask again later."""
+
+    status = 429
+    retry_after_s = None  # how long depends on the rate
+
+    def __init__(self, message: str | None = None, wait_s: float = 0) -> None:
+        super().__init__(message)
+        self.retry_after_s = max(1, math.ceil(wait_s))
 
 
 class ShuttingDown(LivetallyError):

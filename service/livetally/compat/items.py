@@ -24,7 +24,6 @@ from msgspec import UNSET, Raw
 from ..base.client_address import peer_of
 from ..base.config import MAX_SUBSCRIPTIONS
 from ..base.errors import BadRequest, MissingKey
-from ..db.database import Database
 from ..live.connections import Connections
 from ..live.frames import websocket_text
 from ..live.topics.items import ItemsTopicId
@@ -33,6 +32,7 @@ from ..schema.items import ItemId
 from ..schema.live import LiveItem, Message, Snapshot, Update
 from ..web.auth import Auth, Key
 from ..web.keys import Role
+from ..web.read_budgets import Reads
 from .websocket import Socket
 
 log = logging.getLogger(__name__)
@@ -53,9 +53,9 @@ _Named = list[tuple[str, str]]
 class ItemSocket:
     """Finds out which items are asked for, and watches them."""
 
-    def __init__(self, auth: Auth, database: Database, connections: Connections) -> None:
+    def __init__(self, auth: Auth, reads: Reads, connections: Connections) -> None:
         self._auth = auth
-        self._database = database
+        self._reads = reads
         self._connections = connections
 
     async def wanted(self, request: web.Request, key: Key | None) -> list[ItemsTopicId]:
@@ -115,7 +115,9 @@ class ItemSocket:
         return await self._known(key.project, named + [(name.lower(), id) for name, id in named])
 
     async def _known(self, project: int, named: _Named) -> _Named:
-        rows = await self._database.rows("known_item_keys", project, [name for name, _ in named])
+        rows = await self._reads.of(project).rows(
+            "known_item_keys", project, [name for name, _ in named]
+        )
         names = {row["name"] for row in rows}
         return [pair for pair in named if pair[0] in names]
 

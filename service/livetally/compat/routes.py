@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from ..db.database import Database
 from ..ingest.batcher import Batcher
 from ..live.connections import Connections
 from ..live.hub import Hub
 from ..web.auth import Auth
+from ..web.read_budgets import Reads
 from .actions import Shape
 from .claims import Claims
 from .collector.routes import Collector
@@ -34,24 +34,24 @@ class CompatApis:
         self,
         auth: Auth,
         batcher: Batcher,
-        database: Database,
+        reads: Reads,
         hub: Hub,
         connections: Connections,
         viewer_buffer_bytes: int,
     ) -> None:
-        colors = Colors(auth, batcher, database)
+        colors = Colors(auth, batcher, reads)
         rails = RailsEvents(auth, batcher)
         self.cable = Cable(auth, connections, viewer_buffer_bytes)
         socket = Dispatcher(
             auth,
             connections,
-            ItemSocket(auth, database, connections),
+            ItemSocket(auth, reads, connections),
             Views(auth, batcher, connections),
             ColorSocket(auth, hub, connections, colors),
             viewer_buffer_bytes,
         )
         self._claims = Claims(auth, batcher, colors, rails, socket.handle)
-        results = legible(RailsResults(auth, database).get_events, Shape.RAILS)
+        results = legible(RailsResults(auth, reads).get_events, Shape.RAILS)
         self._routes = [
             web.get("/admin/v1/stats", legible(colors.get_admin_stats)),
             web.get("/v1/events", results),
@@ -60,7 +60,7 @@ class CompatApis:
             web.get("/{version:v[23]}/events", results),
             web.get("/{version:v[23]}/events/cable", self.cable.handle),
             web.get("/ws", socket.handle),
-            *Collector(auth, batcher, database).routes(),
+            *Collector(auth, batcher, reads).routes(),
         ]
 
     def in_front_of(self, native: Iterable[web.RouteDef]) -> list[web.RouteDef]:

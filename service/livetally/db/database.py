@@ -1,13 +1,14 @@
 """Postgres: how it is connected to, read from, and migrated.
 
-`Database` is the pool that everything reads through. Writing events is `store`'s alone.
+A `Database` is a pool of connections. A process has two: one for what clients ask, and one for what
+its health depends on, which no client can fill. Writing events is `store`'s alone.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, TypeVar
 
 import psycopg
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 #: Longer than any query takes that isn't stuck; shorter than a client's patience.
 READ_TIMEOUT_S = 5
+
+#: For what health depends on: keys, positions, readiness. Each is a look-up by an index.
+VITAL_CONNECTIONS = 2
 
 #: Day partitions are made this many days ahead.
 DAYS_AHEAD = 3
@@ -102,14 +106,15 @@ def _connection_settings(application: str) -> dict[str, Any]:
         # planned while a table is small, they must not scan it for ever: every look-up has its
         # index. (A plan of the commit made on an empty day took 8 s for 80 events on a full one.)
         "options": "-c TimeZone=UTC -c jit=off -c plan_cache_mode=force_generic_plan"
-        " -c enable_seqscan=off",
+        # What a process asked ends with it, even by kill -9.
+        " -c enable_seqscan=off -c client_connection_check_interval=1s",
     }
 
 
 class Database:
     """A pool of connections for reading. Every failure to reach Postgres is DatabaseUnavailable."""
 
-    def __init__(self, url: str, size: int) -> None:
+    def __init__(self, url: str, size: int, application: str = "livetally read") -> None:
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             url,
             min_size=1,
@@ -117,7 +122,7 @@ class Database:
             open=False,
             timeout=2,
             reconnect_timeout=1,
-            kwargs={"row_factory": dict_row, **_connection_settings("livetally read")},
+            kwargs={"row_factory": dict_row, **_connection_settings(application)},
         )
         self._patience = Patience()
 
@@ -129,17 +134,27 @@ class Database:
         await self._pool.close(timeout=2)
 
     async def rows(
-        self, name: str, *values: object, timeout_s: float = READ_TIMEOUT_S
+        self,
+        name: str,
+        *values: object,
+        timeout_s: float = READ_TIMEOUT_S,
+        turn: AbstractAsyncContextManager[None] | None = None,
     ) -> list[DictRow]:
-        """Run a named query of sql/. Raises DatabaseUnavailable."""
+        """Run a named query of sql/, within a `turn`, which lasts until Postgres has let go of it.
+
+        Raises DatabaseUnavailable, and what `turn` does.
+        """
+        running = self._rows(name, values, turn or nullcontext())
         try:
-            return await self._patience.within(timeout_s, self._rows(name, values))
+            return await self._patience.within(timeout_s, running)
         except UNREACHABLE as error:
             log.debug("query %s failed: %s", name, error)
             raise DatabaseUnavailable from None
 
-    async def _rows(self, name: str, values: tuple[object, ...]) -> list[DictRow]:
-        async with self._pool.connection() as connection:
+    async def _rows(
+        self, name: str, values: tuple[object, ...], turn: AbstractAsyncContextManager[None]
+    ) -> list[DictRow]:
+        async with turn, self._pool.connection() as connection:
             cursor = await connection.execute(sql.query(name), values)
             return await cursor.fetchall() if cursor.description else []
 

@@ -34,6 +34,7 @@ from ..schema.live import Error, RestartHint, SubscriptionId
 from ..web.auth import Auth, Key
 from ..web.keys import Role
 from ..web.rate_limits import Limits
+from ..web.read_budgets import Reads
 from .hub import Hub
 from .topics.admin import AdminTopicId
 from .topics.base import Subscription, TopicId
@@ -83,6 +84,11 @@ class Connection:
             raise BadRequest("A connection serves one project: open another for this key.")
         self.keys += (key,)
 
+    @property
+    def reading_key(self) -> Key | None:
+        """The key at whose cost it watches."""
+        return next((key for key in self.keys if key.role.allows(Role.READ)), None)
+
     def key_for(self, role: Role) -> Key:
         """The key that allows this. Raises MissingKey or WrongRole."""
         if not self.keys:
@@ -101,6 +107,7 @@ class Connections:
         auth: Auth,
         limits: Limits,
         hub: Hub,
+        reads: Reads,
         metrics: Metrics,
         health: Health,
         *,
@@ -110,11 +117,14 @@ class Connections:
         self._auth = auth
         self._limits = limits
         self._hub = hub
+        self._reads = reads
         self._metrics = metrics
         self._health = health
         self._max_connections = max_connections
         self._ping_interval_s = ping_interval_s
         self._open: set[Connection] = set()
+        #: Subscriptions that wait for their topic's first read, of the few that have any.
+        self._opening: dict[Connection, dict[SubscriptionId, asyncio.Task[None]]] = {}
         self._closings: set[asyncio.Task[None]] = set()
 
     def admit(self, request: web.Request) -> None:
@@ -133,25 +143,74 @@ class Connections:
     def leave(self, connection: Connection) -> None:
         self._open.discard(connection)
         self._hub.leave(connection.viewer)
+        self._stop_opening(connection)
         for subscription in connection.subscriptions.values():
             self._hub.unsubscribe(subscription)
 
     async def subscribe(
         self, connection: Connection, id: SubscriptionId, topic: TopicId, since: Position | None
     ) -> None:
-        """Raises WrongRole, ConflictError, TooManySubscriptions, BadPosition,
-        or DatabaseUnavailable."""
+        """Raises WrongRole, ConflictError, TooManySubscriptions, BadPosition, DatabaseUnavailable;
+        CancelledError if the connection ends meanwhile."""
+        self._check(connection, id, topic)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # it runs in one
+        self._opening.setdefault(connection, {})[id] = task
+        await self._subscribe(connection, id, topic, since)
+
+    def open(
+        self, connection: Connection, id: SubscriptionId, topic: TopicId, since: Position | None
+    ) -> asyncio.Task[None]:
+        """The same, meanwhile: raises the first three, the task the others. `unsubscribe` and the
+        connection's end cancel it."""
+        self._check(connection, id, topic)
+        task = asyncio.create_task(self._subscribe(connection, id, topic, since))
+        self._opening.setdefault(connection, {})[id] = task
+        return task
+
+    def _check(self, connection: Connection, id: SubscriptionId, topic: TopicId) -> None:
+        opening = self._opening.get(connection, {})
         if isinstance(topic, AdminTopicId):
             connection.key_for(Role.ADMIN)
-        if id in connection.subscriptions:
+        if id in connection.subscriptions or id in opening:
             raise ConflictError(f"There is a subscription with the id {id!r} already.")
-        if len(connection.subscriptions) >= MAX_SUBSCRIPTIONS:
+        if len(connection.subscriptions) + len(opening) >= MAX_SUBSCRIPTIONS:
             raise TooManySubscriptions
-        subscription = await self._hub.subscribe(connection.viewer, id, topic, since)
-        connection.subscriptions[id] = subscription
+
+    async def _subscribe(
+        self, connection: Connection, id: SubscriptionId, topic: TopicId, since: Position | None
+    ) -> None:
+        key = connection.reading_key
+        reader = None if key is None else self._reads.by(key)
+        viewer = connection.viewer
+        try:
+            subscription = await self._hub.subscribe(viewer, id, topic, since, reader=reader)
+            connection.subscriptions[id] = subscription
+        finally:
+            # Unsubscribed meanwhile, the id may be another one's already.
+            if self._opening.get(connection, {}).get(id) is asyncio.current_task():
+                self._forget_opening(connection, id)
+
+    def _forget_opening(
+        self, connection: Connection, id: SubscriptionId
+    ) -> asyncio.Task[None] | None:
+        opening = self._opening.get(connection, {})
+        task = opening.pop(id, None)
+        if not opening:
+            self._opening.pop(connection, None)
+        return task
+
+    def _stop_opening(self, connection: Connection) -> None:
+        """Nobody waits for these any more."""
+        for task in self._opening.pop(connection, {}).values():
+            task.cancel()
 
     def unsubscribe(self, connection: Connection, id: SubscriptionId) -> bool:
         """False if there is no such subscription."""
+        opening = self._forget_opening(connection, id)
+        if opening is not None:
+            opening.cancel()
+            return True
         subscription = connection.subscriptions.pop(id, None)
         if subscription is not None:
             self._hub.unsubscribe(subscription)
@@ -203,6 +262,8 @@ class Connections:
 
     def _check_time(self, connection: Connection, now: float) -> None:
         connection.watch(now)
+        if connection.viewer.closing:  # its messages may be read no further than to what it opens
+            self._stop_opening(connection)
         if now - connection.viewer.heard_at > 3 * self._ping_interval_s:
             self._metrics.viewers_closed.labels("silent").inc()
             connection.viewer.abort()

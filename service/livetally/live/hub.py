@@ -4,10 +4,12 @@ Three things feed a topic, in any order: this process's own commits, at once; ot
 commits, through Redis; and Postgres itself. Commits carry the positions they gave
 out, so a topic knows without reading anything whether it has heard of everything: every
 `resync_interval` the hub asks Postgres how far each slot has come, and has those topics read again
-which have not heard of something that was committed before the last look.
+which have not heard of something that was committed before the last look. Each reads by itself: one
+that can't be read is stale, and no other is.
 """
 
 import asyncio
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,8 +21,9 @@ from ..ops.metrics import Metrics
 from ..schema.changes import Change, ItemsChanged
 from ..schema.http import HubDifference, Position
 from ..schema.live import Fresh, Stale
+from ..web.read_budgets import Reader, Reads
 from .topics.admin import ALL
-from .topics.base import Subscription, Topic, TopicContext, TopicId
+from .topics.base import RESYNC, Subscription, Topic, TopicContext, TopicId
 from .topics.items import ItemsTopic
 from .viewer import Viewer
 
@@ -29,6 +32,10 @@ if TYPE_CHECKING:  # at run time only where there are traces
 
 #: Viewers written to before other work gets its turn.
 _FLUSH_CHUNK = 250
+#: Most topics have read again by then; those that haven't are nobody's concern but their viewers'.
+_SETTLE_S = 0.1
+#: What of an items topic fails if changes by others can't be found.
+_ITEMS = "items"
 
 
 class _ChangedItems(msgspec.Struct):
@@ -54,7 +61,8 @@ class Hub:
 
     def __init__(
         self,
-        database: Database,
+        reads: Reads,
+        vitals: Database,
         metrics: Metrics,
         health: Health,
         *,
@@ -62,11 +70,11 @@ class Hub:
         resync_interval_s: float,
         tracing: "Tracing | None" = None,
     ) -> None:
-        self._database = database
+        self._vitals = vitals
         self._metrics = metrics
         self._health = health
         self._context = TopicContext(
-            database, metrics, frame_interval_s, self._flush_soon, self._frame
+            reads, metrics, frame_interval_s, self._flush_soon, self._frame
         )
         self._resync_interval_s = resync_interval_s
         self._tracing = tracing
@@ -81,7 +89,9 @@ class Hub:
         #: Transactions before this one have been looked at for what they did to items.
         self._transactions_seen: str | None = None
         self.viewers: set[Viewer] = set()
+        #: Nothing can be compared with Postgres.
         self.stale = False
+        self._told_stale: set[Viewer] = set()
 
     # Viewers
 
@@ -91,13 +101,13 @@ class Hub:
 
     def leave(self, viewer: Viewer) -> None:
         self.viewers.discard(viewer)
+        self._told_stale.discard(viewer)
         self._metrics.viewers.set(len(self.viewers))
 
     @property
     def subscriptions(self) -> int:
         """How many there are, of all viewers here."""
-        topics = (topic for project in self._projects.values() for topic in project.topics.values())
-        return sum(len(topic.subscriptions) for topic in topics)
+        return sum(len(topic.subscriptions) for topic in self._topics())
 
     @property
     def watched(self) -> set[int]:
@@ -110,8 +120,12 @@ class Hub:
         id: int | str,
         topic_id: TopicId,
         since: Position | None = None,
+        *,
+        reader: Reader | None = None,
     ) -> Subscription:
         """First what there is (for a feed: what came after `since`), then what changes.
+
+        What must be read at first costs `reader`, or else only the project.
 
         Raises DatabaseUnavailable, or BadPosition for a `since` from elsewhere.
         """
@@ -126,7 +140,7 @@ class Hub:
         topic.add(subscription)
         self._metrics.subscriptions.inc()
         try:
-            await topic.start()
+            await topic.start(reader or self._context.reads.of(topic_id.project))
             await topic.admit(subscription, since)
         except BaseException:
             self.unsubscribe(subscription)
@@ -172,52 +186,71 @@ class Hub:
 
     async def run_resync(self, heart: Heartbeat) -> None:
         """The loop that notices what messages did not tell; ends when cancelled."""
+        await self._look_for_items()  # from here on, and not from the beginning of time
         while True:
             await heart.rest(self._resync_interval_s, until=self._resync_now)
             self._resync_now.clear()
-            try:
-                await self._resync()
-            except DatabaseUnavailable as error:
-                self._health.trouble("hub", f"totals may be stale: {error.message}")
-                if not self.stale:
-                    self.stale = True
-                    self._tell_all(Stale())
-            else:
-                self._health.trouble("hub", None)
-                if self.stale:
-                    self.stale = False
-                    self._tell_all(Fresh())
+            await asyncio.gather(self._compare(), self._look_for_items())
+            self._tell_staleness()
 
-    async def _resync(self) -> None:
+    async def _compare(self) -> None:
+        """Have those topics read again that have missed something, each by itself."""
         now: dict[int, Position] = {project: {} for project in self._projects}
-        for row in await self._database.rows("slot_positions", list(now)):
+        try:
+            rows = await self._vitals.rows("slot_positions", list(now))
+        except DatabaseUnavailable as error:
+            self.stale = True
+            self._health.trouble("hub", f"totals may be stale: {error.message}")
+            return
+        self._health.trouble("hub", None)
+        for row in rows:
             now[row["project"]][row["slot"]] = row["seq"]
-        for number, positions in now.items():
-            project = self._projects.get(number)
-            if project is None:
-                continue
-            for topic in list(project.topics.values()):
-                # What Postgres had at the last look has been on its way for a whole interval.
-                if topic.started and (self.stale or topic.missed(project.positions)):
-                    self._metrics.resyncs.inc()
-                    await topic.resync()
-            project.positions = positions
-        await self._look_for_items()
+        was_stale, self.stale = self.stale, False
+        resyncs = [topic.resync_soon() for topic in self._behind(was_stale)]
+        for number in self._projects.keys() & now.keys():
+            self._projects[number].positions = now[number]
+        if resyncs:
+            await asyncio.wait(resyncs, timeout=_SETTLE_S)
+
+    def _behind(self, was_stale: bool) -> Iterator[Topic]:
+        """The topics that are to read again; all of them, if nothing could be compared."""
+        for topic in filter(lambda topic: topic.started, self._topics()):
+            if was_stale:
+                topic.doubt(RESYNC)
+            # What Postgres had at the last look has been on its way for a whole interval.
+            if topic.failing or topic.missed(self._projects[topic.id.project].positions):
+                self._metrics.resyncs.inc()
+                yield topic
+
+    def _topics(self) -> list[Topic]:
+        return [topic for project in self._projects.values() for topic in project.topics.values()]
+
+    def _tell_staleness(self) -> None:
+        """Tell viewers whose topics may show what is old, and those whose topics no longer do."""
+        if self.stale:
+            stale = set(self.viewers)
+        else:
+            failing = [topic for topic in self._topics() if topic.failing]
+            stale = {each.viewer for topic in failing for each in topic.stale_subscriptions()}
+        for viewer in stale - self._told_stale:
+            self._tell(viewer, Stale())
+        for viewer in self._told_stale - stale:
+            self._tell(viewer, Fresh())
+        self._told_stale = stale
 
     async def _look_for_items(self) -> None:
         """Find the items that somebody else has written: psql, replication, a lost message."""
-        keys = {
-            (number, topic.id.item_key)
-            for number, project in self._projects.items()
-            for topic in project.topics.values()
-            if isinstance(topic, ItemsTopic)
-        }
-        document = await self._database.value(
-            "items_changed",
-            [number for number, _ in keys],
-            [key for _, key in keys],
-            self._transactions_seen,
-        )
+        topics = [topic for topic in self._topics() if isinstance(topic, ItemsTopic)]
+        keys = {(topic.id.project, topic.id.item_key) for topic in topics}
+        at = ([number for number, _ in keys], [key for _, key in keys])
+        try:
+            document = await self._vitals.value("items_changed", *at, self._transactions_seen)
+        except DatabaseUnavailable:
+            for topic in topics:
+                topic.doubt(_ITEMS)
+            return
+        for topic in topics:
+            topic.trust(_ITEMS)
         found = _changed_items.decode(document)
         self._transactions_seen = found.seen
         for number, key, id, version in found.changes:
@@ -262,7 +295,6 @@ class Hub:
                     kind = type(topic).__name__.removesuffix("Topic").lower()
                     self._tracing.frame(changed, kind, len(topic.subscriptions))
 
-    def _tell_all(self, message: Stale | Fresh) -> None:
-        for viewer in self.viewers:
-            viewer.put(viewer.encode(message))
-            self._flush_soon(viewer)
+    def _tell(self, viewer: Viewer, message: Stale | Fresh) -> None:
+        viewer.put(viewer.encode(message))
+        self._flush_soon(viewer)

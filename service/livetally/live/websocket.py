@@ -20,6 +20,7 @@ one socket.
 
 import asyncio
 import logging
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -219,7 +220,9 @@ class LiveSocket:
                 connection.key_for(Role.ADMIN)
                 project = await self._auth.project_named(wanted.project)
             topic = wanted.topic(project)
-            await self._connections.subscribe(connection, message.id, topic, wanted.since)
+            opening = self._connections.open(connection, message.id, topic, wanted.since)
+            # Further messages are read meanwhile: one of them may be that it is unsubscribed.
+            opening.add_done_callback(partial(_tell_refused, connection, message.id))
         except (
             BadRequest,
             NotFoundError,
@@ -258,6 +261,17 @@ class LiveSocket:
             connection.viewer.send(
                 Acknowledged(ref, result.accepted, len(result.duplicates), result.rejections())
             )
+
+
+def _tell_refused(connection: _Connection, id: SubscriptionId, opening: asyncio.Task[None]) -> None:
+    """Say why there will be no subscription, if so."""
+    error = None if opening.cancelled() else opening.exception()
+    if error is None:
+        return
+    if not isinstance(error, LivetallyError):
+        log.error("a subscription on /v1/live failed", exc_info=error)
+        error = LivetallyError()
+    connection.viewer.send(error_message(error, id=id))
 
 
 def _decode(text: str) -> Message:

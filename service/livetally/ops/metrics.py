@@ -53,6 +53,12 @@ class Metrics:
             ["whose"],
             registry=registry,
         )
+        self.reads_refused = Counter(
+            "livetally_reads_refused",
+            "Reads refused: too many at once (`busy`), or a second of a key or a project",
+            ["cause"],
+            registry=registry,
+        )
         self.batch_events = Histogram(
             "livetally_batch_events",
             "Events a transaction",

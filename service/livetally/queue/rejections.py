@@ -8,6 +8,7 @@ import msgspec
 
 from ..db.database import Database
 from ..ingest.events import Rejection
+from ..web.read_budgets import Reader
 from .message import Message
 
 #: Of one message or object: the reasons of its first bad lines.
@@ -38,7 +39,7 @@ class Refusal(msgspec.Struct, frozen=True):
 class Refusals:
     """What is recorded of messages that were refused, and of bad lines in those that were not."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database | Reader) -> None:
         self._database = database
 
     async def record(

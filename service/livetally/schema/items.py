@@ -1,7 +1,7 @@
 """An item: a keyed value with a version, as it is read, and as it is shown."""
 
 from datetime import datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta, Raw
 
@@ -12,6 +12,8 @@ ItemKey = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z-]{2,49}$")]
 ItemId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00]+$")]
 #: Postgres's bigint.
 VersionNumber = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+#: Rows that are looked at for a page of items: those that were removed are among them.
+SCAN_ITEMS = 10_000
 
 
 class ItemRow(NamedTuple):
@@ -21,6 +23,13 @@ class ItemRow(NamedTuple):
     version: int
     updated_at: datetime
     value: str | None
+
+    @classmethod
+    def page(cls, rows: list[dict[str, Any]]) -> tuple[list["ItemRow"], str | None]:
+        """The items of a query `item_page`, and after which id there may be more."""
+        items = [cls(r["id"], r["version"], r["updated_at"], r["value"]) for r in rows]
+        after = items[-1].id if items and rows[0]["more"] else None
+        return [item for item in items if item.value is not None], after
 
     def as_item(self, key: str) -> Item:
         return Item(key, self.id, self.version, self.updated_at, Raw((self.value or "").encode()))

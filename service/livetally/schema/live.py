@@ -116,7 +116,7 @@ class Acknowledged(msgspec.Struct, frozen=True, tag="ack"):
 
 
 class Stale(msgspec.Struct, frozen=True, tag="stale"):
-    """The database can't be asked: what is shown may be old."""
+    """What is shown may be old: the database, or a topic that is watched here, can't be read."""
 
 
 class Fresh(msgspec.Struct, frozen=True, tag="fresh"):

@@ -30,7 +30,7 @@ def create_app(
     compat = CompatApis(
         services.auth,
         services.batcher,
-        services.database,
+        services.reads,
         services.hub,
         services.connections,
         config.viewer_buffer_bytes,

@@ -29,8 +29,10 @@ def clients(services: Services) -> Context:
 
     async def opened(app: web.Application) -> AsyncIterator[None]:
         await services.database.open()
+        await services.vitals.open()
         yield
         await services.database.close()
+        await services.vitals.close()
         await services.redis.aclose()
         if services.tracing is not None:
             await services.tracing.close()
@@ -56,7 +58,7 @@ def common(services: Services) -> dict[str, Run]:
     return {
         "batcher": services.batcher.run,
         "publisher": services.publisher.run,
-        "partitions": partial(run_partitions, services.database, services.health),
+        "partitions": partial(run_partitions, services.vitals, services.health),
     }
 
 

@@ -1,9 +1,9 @@
-"""What the HTTP layer rejects by itself, before there is a request: our errors, as everywhere."""
+"""What the HTTP layer rejects by itself, in our words; and clients that go away."""
 
 import logging
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
 from ..base.errors import BadRequest, LivetallyError
@@ -21,12 +21,22 @@ class Server(web.Server):
 
 
 class _Protocol(web.RequestHandler):
-    """aiohttp answers a broken request in plain text, and logs a traceback for each."""
+    """aiohttp answers a broken request in plain text, and logs a traceback for each; and it goes on
+    reading for a client that has gone."""
 
     __slots__ = ()
 
     def set_parser(self, parser: Any, data_received_cb: Any = None) -> None:
         super().set_parser(MaskedOnly(parser), data_received_cb)  # type: ignore[arg-type]
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """What only reads ends with its client. (What a client has sent is stored all the same.)"""
+        request, handler = self._current_request, self._task_handler
+        super().connection_lost(exc)
+        if request is None or handler is None:
+            return
+        if request.method in ("GET", "HEAD") and hdrs.UPGRADE not in request.headers:
+            handler.cancel()
 
     def handle_error(
         self,

@@ -15,6 +15,7 @@ from ..api.verify import Verify
 from ..compat.routes import CompatApis
 from ..ingest.http import Ingest
 from ..live.sse import ServerSentEvents
+from ..live.topics.admin import ALL
 from ..live.websocket import LiveSocket
 from ..queue.admin import QueueAdmin
 from ..queue.dead_letters import DeadLetters
@@ -35,23 +36,23 @@ def routes(
         *compat.in_front_of([*_native(services), *_site(services, login)]),
         *_admin(services),
         *processes.routes(),
-        *Operations(services.health, services.metrics, services.database).routes(),
+        *Operations(services.health, services.metrics, services.vitals).routes(),
     ]
 
 
 def _native(services: Services) -> Routes:
-    auth, database = services.auth, services.database
+    auth, reads = services.auth, services.reads
     buffer_bytes = services.config.viewer_buffer_bytes
     live = LiveSocket(auth, services.batcher, services.hub, services.connections, buffer_bytes)
     sse = ServerSentEvents(auth, services.connections, buffer_bytes)
-    items = Items(auth, database, services.limits, services.announcer)
-    stats = Stats(auth, database)
+    items = Items(auth, reads, services.limits, services.announcer)
+    stats = Stats(auth, reads)
     return [
         web.post("/v1/events", Ingest(auth, services.batcher).post_events),
         web.get("/v1/stats", stats.get_stats),
         web.get("/v1/types", stats.get_types),
-        web.get("/v1/pages", PageViews(auth, database).get_pages),
-        web.get("/v1/verify", Verify(auth, database, services.hub).get_verify),
+        web.get("/v1/pages", PageViews(auth, reads).get_pages),
+        web.get("/v1/verify", Verify(auth, reads, services.hub).get_verify),
         web.get("/v1/live", live.handle),
         web.get("/v1/live/sse", sse.handle),
         web.put("/v1/items/{key}/{id}", items.put_item),
@@ -63,13 +64,14 @@ def _native(services: Services) -> Routes:
 
 
 def _admin(services: Services) -> Routes:
-    auth, database, config = services.auth, services.database, services.config
-    refusals = Refusals(database)
+    auth, reads, config = services.auth, services.reads, services.config
+    refusals = Refusals(reads.of(ALL))
     dead_letters = DeadLetters(config.queue_url, config.dead_letter_queue_url, refusals)
     return [
         *QueueAdmin(auth, dead_letters, refusals).routes(),
-        *KeyAdmin(auth, database).routes(),
-        *PointerHistory(auth, database).routes(),
+        # An operator can revoke the key of whoever keeps the others waiting.
+        *KeyAdmin(auth, services.vitals).routes(),
+        *PointerHistory(auth, reads).routes(),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from redis.asyncio import Redis
 
 from ..base.config import Config
-from ..db.database import Database
+from ..db.database import VITAL_CONNECTIONS, Database
 from ..ingest.batcher import Batcher
 from ..ingest.store import Store
 from ..live.announcer import Announcer
@@ -18,6 +18,7 @@ from ..ops.health import Health
 from ..ops.metrics import Metrics
 from ..web.auth import Auth
 from ..web.rate_limits import Limits
+from ..web.read_budgets import Budgets, Reads
 
 if TYPE_CHECKING:  # at run time only where there are traces
     from ..ops.tracing import Tracing
@@ -31,7 +32,11 @@ class Services:
     metrics: Metrics
     health: Health
     tracing: "Tracing | None"
+    #: for what clients ask, by `reads`, and what a worker does
     database: Database
+    reads: Reads
+    #: for what health depends on
+    vitals: Database
     redis: Redis
     auth: Auth
     limits: Limits
@@ -49,8 +54,10 @@ def make_services(config: Config, store: Store | None = None) -> Services:
     origin = secrets.token_hex(8)
     tracing = _tracing(config, origin)
     database = Database(config.database_url, config.pool_size)
+    reads = Reads(database, metrics, _budgets(config))
+    vitals = Database(config.database_url, VITAL_CONNECTIONS, "livetally vitals")
     redis = connect_redis(config.redis_url)
-    auth = Auth(database)
+    auth = Auth(vitals)
     limits = Limits(
         redis,
         metrics,
@@ -59,7 +66,7 @@ def make_services(config: Config, store: Store | None = None) -> Services:
         handshake_rate=config.handshake_rate,
     )
     publisher = Publisher(redis, metrics, health, tracing.published if tracing else None)
-    hub = _hub(config, database, metrics, health, tracing)
+    hub = _hub(config, reads, vitals, metrics, health, tracing)
     announcer = Announcer(origin, hub, publisher, tracing)
     return Services(
         config=config,
@@ -67,6 +74,8 @@ def make_services(config: Config, store: Store | None = None) -> Services:
         health=health,
         tracing=tracing,
         database=database,
+        reads=reads,
+        vitals=vitals,
         redis=redis,
         auth=auth,
         limits=limits,
@@ -74,7 +83,7 @@ def make_services(config: Config, store: Store | None = None) -> Services:
         hub=hub,
         announcer=announcer,
         batcher=_batcher(config, store, announcer, metrics, limits, tracing),
-        connections=_connections(config, auth, limits, hub, metrics, health),
+        connections=_connections(config, auth, limits, hub, reads, metrics, health),
     )
 
 
@@ -86,15 +95,27 @@ def _tracing(config: Config, origin: str) -> "Tracing | None":
     return Tracing(config.otlp_endpoint, origin)
 
 
+def _budgets(config: Config) -> Budgets:
+    return Budgets(
+        connections=config.pool_size,
+        key_reads=config.key_reads,
+        project_reads=config.project_reads,
+        key_rate=config.key_read_rate,
+        project_rate=config.project_read_rate,
+    )
+
+
 def _hub(
     config: Config,
-    database: Database,
+    reads: Reads,
+    vitals: Database,
     metrics: Metrics,
     health: Health,
     tracing: "Tracing | None",
 ) -> Hub:
     return Hub(
-        database,
+        reads,
+        vitals,
         metrics,
         health,
         frame_interval_s=config.frame_interval_ms / 1000,
@@ -123,12 +144,19 @@ def _batcher(
 
 
 def _connections(
-    config: Config, auth: Auth, limits: Limits, hub: Hub, metrics: Metrics, health: Health
+    config: Config,
+    auth: Auth,
+    limits: Limits,
+    hub: Hub,
+    reads: Reads,
+    metrics: Metrics,
+    health: Health,
 ) -> Connections:
     return Connections(
         auth,
         limits,
         hub,
+        reads,
         metrics,
         health,
         ping_interval_s=config.ping_interval_s,

@@ -26,6 +26,8 @@ from ..base.errors import (
     LivetallyError,
     MissingKey,
     RateLimited,
+    ReadRateExceeded,
+    ReadsOverloaded,
     UnknownKey,
     WrongRole,
 )
@@ -68,7 +70,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         common: tuple[type[LivetallyError], ...] = ()
         if self.key is not None:
             common = (MissingKey, UnknownKey, WrongRole, ForeignOrigin)
-            common += (RateLimited, DatabaseUnavailable)
+            common += (RateLimited, DatabaseUnavailable, ReadRateExceeded, ReadsOverloaded)
         return list(dict.fromkeys((*common, *self.errors)))
 
     @property

@@ -125,7 +125,7 @@ def create_worker(config: Config, names: frozenset[str] = frozenset()) -> web.Ap
     work = {name: LOOPS[name].make(services) for name in chosen(config, names)}
     runs = common(services) | {name: loop.run for name, loop in work.items()}
     app = web.Application(middlewares=[middleware.middleware(services.metrics)])
-    app.add_routes(Operations(services.health, services.metrics, services.database).routes())
+    app.add_routes(Operations(services.health, services.metrics, services.vitals).routes())
     app.cleanup_ctx.extend([clients(services), loops(services, runs)])
     app.on_shutdown.append(_draining(services, work))
     log.info("working on %s", ", ".join(work))

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+from prometheus_client.parser import text_string_to_metric_families
 
 from livetally.base.config import Config
 from livetally.schema.compat import ActionRejected, CompatFailure, FailureDetail
@@ -91,6 +92,18 @@ class Service:
         headers = {"x-api-key": key or self.keys[Role.READ]}
         async with self.http.get("/v1/stats", params=parameters, headers=headers) as response:
             return await response.json()
+
+    async def metrics(self) -> dict[str, float]:
+        """Every sample by its name and labels, as `name{label="value"}`."""
+        async with self.http.get("/metrics") as response:
+            assert response.status == 200
+            families = text_string_to_metric_families(await response.text())
+        return {
+            sample.name
+            + "".join(f'{{{k}="{v}"}}' for k, v in sorted(sample.labels.items())): sample.value
+            for family in families
+            for sample in family.samples
+        }
 
     @contextlib.asynccontextmanager
     async def live(self, key: str | None = None, **options: Any) -> AsyncIterator[Live]:

@@ -40,7 +40,6 @@ from ...base.errors import (
     UnsupportedMediaType,
     WrongRole,
 )
-from ...db.database import Database
 from ...ingest.batcher import Batcher
 from ...ingest.events import check, new_id
 from ...ingest.http import read_body
@@ -50,6 +49,7 @@ from ...web.auth import Auth, Key
 from ...web.keys import Role
 from ...web.middleware import error_response, json_response
 from ...web.operation_docs import operation
+from ...web.read_budgets import Reads
 from .detail import Field, Invalid, parse, problem
 
 BUTTON_CLICK = "button_click"
@@ -95,10 +95,10 @@ _POST_ERRORS = (
 class Collector:
     """The old collector's routes."""
 
-    def __init__(self, auth: Auth, batcher: Batcher, database: Database) -> None:
+    def __init__(self, auth: Auth, batcher: Batcher, reads: Reads) -> None:
         self._auth = auth
         self._batcher = batcher
-        self._database = database
+        self._reads = reads
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -175,7 +175,7 @@ class Collector:
         subject = request.query[name]
         if not subject or "\0" in subject:  # no event has it; '' would be the total of all
             return json_response(Counted(0))
-        count = await self._database.value("total", key.project, type_, subject)
+        count = await self._reads.by(key).value("total", key.project, type_, subject)
         return json_response(Counted(count))
 
     async def _enter(self, request: web.Request, role: Role) -> Key:

@@ -15,16 +15,17 @@ from aiohttp import web
 
 from ...base.config import MAX_SUBJECTS
 from ...base.errors import BadRequest
-from ...db.database import Database
 from ...ingest.batcher import Batcher
 from ...ingest.events import parse
+from ...live.topics.admin import ALL
 from ...schema.compat import AdminStats, ColorCount, ColorStats, ColorStored, ProjectCounts
 from ...schema.http import KeyQuery
-from ...web.auth import Auth
+from ...web.auth import Auth, Key
 from ...web.keys import Role
 from ...web.middleware import json_response
 from ...web.operation_docs import operation
 from ...web.rate_limits import Payer
+from ...web.read_budgets import Reads
 from ..actions import Shape, in_order
 from ..rejections import rejected
 
@@ -44,10 +45,10 @@ def listed(action: str, counts: Mapping[str, int]) -> list[ColorCount]:
 class Colors:
     """What format 1 asks, and what is asked for its websockets."""
 
-    def __init__(self, auth: Auth, batcher: Batcher, database: Database) -> None:
+    def __init__(self, auth: Auth, batcher: Batcher, reads: Reads) -> None:
         self._auth = auth
         self._batcher = batcher
-        self._database = database
+        self._reads = reads
         self._projects: dict[int, str] = {}
         self._projects_at = -math.inf
         self._asking = asyncio.Lock()
@@ -64,13 +65,14 @@ class Colors:
 
     async def get_stats(self, request: web.Request) -> web.Response:
         key = await self._auth.admit(request, Role.READ)
-        return json_response(ColorStats(await self.list_of(key.project, request.query["action"])))
+        return json_response(ColorStats(await self.list_of(key, request.query["action"])))
 
-    async def list_of(self, project: int, action: str) -> list[ColorCount]:
+    async def list_of(self, key: Key, action: str) -> list[ColorCount]:
         """Raises BadRequest or DatabaseUnavailable."""
         if not action or "\0" in action:
             raise BadRequest("Bad Request: `action` must be a name")
-        rows = await self._database.rows("top_subjects", project, action, MAX_SUBJECTS)
+        asked = (key.project, action, MAX_SUBJECTS)
+        rows = await self._reads.by(key).rows("top_subjects", *asked)
         return listed(action, {row["subject"]: row["total"] for row in rows})
 
     @operation(
@@ -81,12 +83,13 @@ class Colors:
         responses={200: AdminStats},
     )
     async def get_admin_stats(self, request: web.Request) -> web.Response:
-        await self._auth.admit(request, Role.ADMIN)
+        key = await self._auth.admit(request, Role.ADMIN)
         projects = await self._ask_for_projects()
         counts: dict[tuple[int, str], dict[str, int]] = {
             (project, action): {} for project in projects for action in ACTIONS
         }
-        for row in await self._database.rows("subjects_of_all", list(ACTIONS), MAX_SUBJECTS):
+        asked = (list(ACTIONS), MAX_SUBJECTS)
+        for row in await self._reads.by(key).rows("subjects_of_all", *asked):
             # A project that was made meanwhile will be there the next time.
             if (cell := counts.get((row["project"], row["type"]))) is not None:
                 cell[row["subject"]] = row["total"]
@@ -105,4 +108,4 @@ class Colors:
         return self._projects
 
     async def _ask_for_projects(self) -> dict[int, str]:
-        return {row["id"]: row["name"] for row in await self._database.rows("projects")}
+        return {row["id"]: row["name"] for row in await self._reads.of(ALL).rows("projects")}

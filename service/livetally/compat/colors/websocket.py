@@ -98,11 +98,13 @@ class ColorSocket:
             match _decode(value):
                 case _AddApiKey(api_key=text):
                     await self._bind(bound, await self._find(connection, text))
+                case _Live() if connection.viewer.closing:
+                    return  # nothing is read for who has gone
                 case _Live(api_key=text, event_type=action):
                     key = await self._find(connection, text)
                     if not connection.keys:
                         connection.grant(key)
-                    cells = await self._colors.list_of(key.project, action)
+                    cells = await self._colors.list_of(key, action)
                     connection.viewer.send_frame(websocket_json(cells))
         except (MissingKey, UnknownKey, ForeignOrigin) as error:
             await self._connections.refuse(connection, error)

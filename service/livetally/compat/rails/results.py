@@ -11,12 +11,12 @@ from aiohttp import web
 
 from ...base.config import MAX_SUBJECTS
 from ...base.errors import BadRequest
-from ...db.database import Database
 from ...schema.compat import ActionQuery, Amount, RailsVersion, Results
-from ...web.auth import Auth
+from ...web.auth import Auth, Key
 from ...web.keys import Role
 from ...web.middleware import json_response
 from ...web.operation_docs import operation
+from ...web.read_budgets import Reads
 from ..actions import in_order
 
 #: Its page draws its slices in this order, and fills them by place.
@@ -50,9 +50,9 @@ def over_actions(counts: Mapping[str, Mapping[str, int]]) -> Results:
 class RailsResults:
     """What format 2 asks over HTTP."""
 
-    def __init__(self, auth: Auth, database: Database) -> None:
+    def __init__(self, auth: Auth, reads: Reads) -> None:
         self._auth = auth
-        self._database = database
+        self._reads = reads
 
     @operation(
         "Counts by color, format 2",
@@ -71,9 +71,10 @@ class RailsResults:
         if action and "\0" in action:
             raise BadRequest("No event has the character U+0000: it can't be stored.")
         actions = (action,) if action else ACTIONS
-        counts = {each: await self._counts(key.project, each) for each in actions}
+        counts = {each: await self._counts(key, each) for each in actions}
         return json_response(over_actions(counts))
 
-    async def _counts(self, project: int, action: str) -> dict[str, int]:
-        rows = await self._database.rows("top_subjects", project, action, MAX_SUBJECTS)
+    async def _counts(self, key: Key, action: str) -> dict[str, int]:
+        asked = (key.project, action, MAX_SUBJECTS)
+        rows = await self._reads.by(key).rows("top_subjects", *asked)
         return {row["subject"]: row["total"] for row in rows}

@@ -165,15 +165,28 @@ SELECT livetally_roll_partitions($1::integer);
 
 -- name: feed_page
 -- A page of a type's events, in order within each slot: after position $3 and up to position $4
--- (or as far as there is). At most $6 events and about $7 bytes, but one event at least.
+-- (or as far as there is). At most $6 events and about $7 bytes, but one event at least. Of one
+-- subject ($5): about $8 of the type's events are looked at, divided among the slots.
 -- `events` is a JSON array; `last` the (slot, seq) of a page that was cut short; `position` where
--- all slots were, or $4; `forgotten` up to where the log was dropped, where that is after $3.
-WITH range AS (
+-- all slots were, or $4, or how far was looked, and then there is `more`; `forgotten` up to where
+-- the log was dropped, where that is after $3.
+WITH wanted AS (
     SELECT slot, coalesce(($3::jsonb ->> slot::text)::bigint, 0) AS after,
            CASE WHEN $4::jsonb IS NULL THEN seq
                 ELSE greatest(coalesce(($3::jsonb ->> slot::text)::bigint, 0),
-                              coalesce(($4::jsonb ->> slot::text)::bigint, 0)) END AS upto
+                              coalesce(($4::jsonb ->> slot::text)::bigint, 0)) END AS last
     FROM slots WHERE project = $1
+),
+shares AS (
+    SELECT greatest($8 / greatest(count(*), 1), 1) AS share FROM wanted WHERE after < last
+),
+range AS (
+    SELECT slot, after, last, CASE WHEN $5::text IS NULL OR after >= last THEN last ELSE coalesce((
+        SELECT seq FROM events
+        WHERE project = $1 AND type = $2 AND events.slot = wanted.slot AND seq > after AND seq <= last
+        ORDER BY seq OFFSET (SELECT share - 1 FROM shares) LIMIT 1
+    ), last) END AS upto
+    FROM wanted
 ),
 page AS (
     SELECT r.slot, e.*
@@ -203,6 +216,7 @@ SELECT coalesce((SELECT json_agg(event ORDER BY slot, seq) FROM kept), '[]')::te
                     THEN json_build_array(max(slot), max(seq) FILTER (WHERE slot = top)) END
         FROM (SELECT *, max(slot) OVER () AS top FROM kept) AS k)::text AS last,
        (SELECT coalesce(json_object_agg(slot, upto), '{}') FROM range WHERE upto > 0)::text AS position,
+       (SELECT coalesce(bool_or(upto < last), false) FROM range) AS more,
        (SELECT json_object_agg(slot, seq) FROM forgotten
         WHERE project = $1 AND seq > coalesce(($3::jsonb ->> slot::text)::bigint, 0))::text AS forgotten;
 
@@ -220,10 +234,12 @@ recent AS (
         SELECT subject, session, properties, received_at, coalesce(occurred_at, received_at) AS at, seq
         FROM events
         WHERE project = $1 AND type = 'pointer' AND events.slot = r.slot AND seq > r.after AND seq <= r.upto
-          AND received_at > statement_timestamp() - make_interval(secs => $4::double precision)
+          -- Whole days, which are partitions: what is older than that in them counts as looked at.
+          AND received_at >= date_trunc('day', statement_timestamp() - make_interval(secs => $4::double precision))
         ORDER BY seq DESC LIMIT $5
     ) AS e
     WHERE r.after < r.upto
+      AND e.received_at > statement_timestamp() - make_interval(secs => $4::double precision)
 ),
 latest AS (
     SELECT DISTINCT ON (session) session, at, received_at, properties
@@ -252,10 +268,17 @@ WHERE project = $1 AND key = $2 AND id = $3 AND value IS NOT NULL
 RETURNING version;
 
 -- name: item_page
--- The items of a key after id $3, in order: at most $4, and about $5 bytes, but one at least.
-WITH page AS (
+-- The items of a key after id $3, in order: at most $4, and about $5 bytes, but one at least. $6 rows
+-- are looked at; where items that were removed use that up, the last row has no value, and says how
+-- far was looked. (No id is as large as the one that stands for the end.)
+WITH reach AS (
+    SELECT id FROM items WHERE project = $1 AND key = $2 AND id > $3
+    ORDER BY id OFFSET $6::integer - 1 LIMIT 1
+),
+page AS (
     SELECT id, version, updated_at, value::text AS value FROM items
-    WHERE project = $1 AND key = $2 AND id > $3 AND value IS NOT NULL
+    WHERE project = $1 AND key = $2 AND value IS NOT NULL
+      AND id > $3 AND id <= coalesce((SELECT id FROM reach), repeat(chr(1114111), 129))
     ORDER BY id LIMIT $4
 ),
 sized AS (
@@ -263,9 +286,15 @@ sized AS (
            coalesce(sum(octet_length(value)) OVER (
                ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
     FROM page
+),
+kept AS (
+    SELECT id, version, updated_at, value, found = $4 OR found > max(nth) OVER () AS cut
+    FROM sized WHERE before < $5
 )
-SELECT id, version, updated_at, value, found = $4 OR found > max(nth) OVER () AS more
-FROM sized WHERE before < $5 ORDER BY id;
+SELECT id, version, updated_at, value, cut OR EXISTS (SELECT FROM reach) AS more FROM kept
+UNION ALL
+SELECT id, 0, NULL, NULL, true FROM reach WHERE NOT EXISTS (SELECT FROM kept WHERE cut)
+ORDER BY id;
 
 -- name: known_item_keys
 -- Which of some names are keys of a project's items.

@@ -51,8 +51,7 @@ class AdminTopic(Topic):
     """
 
     def __init__(self, id: AdminTopicId, context: TopicContext) -> None:
-        super().__init__(context)
-        self.id = id
+        super().__init__(context, id)
         self._projects: dict[int, str] = {}
         self._rows: dict[_Cell, dict[int, int]] = {}
         self._heard: dict[tuple[int, int], int] = {}

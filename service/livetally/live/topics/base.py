@@ -8,17 +8,17 @@ Neither waits for a viewer.
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from ...base.errors import DatabaseUnavailable
-from ...db.database import Database
+from ...base.errors import DatabaseUnavailable, ReadsOverloaded
 from ...ops.health import wait
 from ...ops.metrics import Metrics
 from ...schema.changes import Change
 from ...schema.http import HubDifference, Position
 from ...schema.live import TopicMessage
+from ...web.read_budgets import Reader, Reads
 from ..frames import Broadcast
 from ..viewer import Viewer
 
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 #: Until the next try, when Postgres failed or all who are lagging have full buffers.
 RETRY_S = 0.1
+
+#: What may fail of a topic.
+RESYNC, _UPDATES, _CATCH_UP = "resync", "updates", "catching up"
 
 
 class Subscription(msgspec.Struct, eq=False):
@@ -41,7 +44,7 @@ class Subscription(msgspec.Struct, eq=False):
 class TopicContext(msgspec.Struct, frozen=True):
     """What every topic of a process works with."""
 
-    database: Database
+    reads: Reads
     metrics: Metrics
     #: A frame goes out at most once in this time.
     interval_s: float
@@ -65,8 +68,9 @@ class Topic:
 
     id: TopicId
 
-    def __init__(self, context: TopicContext) -> None:
-        self._database = context.database
+    def __init__(self, context: TopicContext, id: TopicId) -> None:
+        self.id = id
+        self._database = context.reads.of(id.project)
         self._metrics = context.metrics
         self._interval_s = context.interval_s
         self._flush = context.flush
@@ -79,6 +83,9 @@ class Topic:
         self.started = False
         self._stopped = False
         self._starting: asyncio.Task[None] | None = None
+        self._resyncing: asyncio.Task[None] | None = None
+        #: What of it fails just now, so that it may show what is old.
+        self._failing: set[str] = set()
         self._due_at = 0.0
         self._updated = asyncio.Event()
         self._lag = asyncio.Event()
@@ -86,13 +93,21 @@ class Topic:
 
     # For the hub
 
-    async def start(self) -> None:
-        """Read what is to be known first, once however many wait. Raises DatabaseUnavailable."""
-        if self.started:
-            return
-        if self._starting is None:
-            self._starting = asyncio.create_task(self._start())
-        await asyncio.shield(self._starting)
+    async def start(self, opener: Reader) -> None:
+        """Read what is to be known first, once however many wait, at the cost of the first of them.
+
+        Raises DatabaseUnavailable.
+        """
+        while not self.started:
+            starting, own = self._starting, self._starting is None
+            if starting is None:
+                starting = self._starting = asyncio.create_task(self._start(opener))
+            try:
+                await asyncio.shield(starting)
+                return
+            except ReadsOverloaded:
+                if own:  # else it was another's budget
+                    raise
 
     async def admit(self, subscription: Subscription, since: Position | None) -> None:
         """Serve a new viewer, from where it left off. Raises BadPosition, DatabaseUnavailable."""
@@ -104,9 +119,11 @@ class Topic:
         self.lagging[subscription] = None
 
     def stop(self) -> None:
+        """Nobody wants it any more: neither what is read for it."""
         self._stopped = True
-        for loop in self._loops:
-            loop.cancel()
+        for task in (*self._loops, self._starting, self._resyncing):
+            if task is not None:
+                task.cancel()
 
     def remove(self, subscription: Subscription) -> None:
         self.subscriptions.pop(subscription, None)
@@ -123,6 +140,27 @@ class Topic:
     async def resync(self) -> None:
         """Read from Postgres what was missed. Raises DatabaseUnavailable."""
         raise NotImplementedError
+
+    def resync_soon(self) -> asyncio.Task[None]:
+        """Have it read again what was missed. It may show what is old until that is done."""
+        if self._resyncing is None or self._resyncing.done():
+            self._resyncing = asyncio.create_task(self._resync())
+        return self._resyncing
+
+    def doubt(self, part: str) -> None:
+        """It may show what is old: this part of it doesn't work, or is yet to show that it does."""
+        self._failing.add(part)
+
+    def trust(self, part: str) -> None:
+        self._failing.discard(part)
+
+    @property
+    def failing(self) -> bool:
+        return bool(self._failing)
+
+    def stale_subscriptions(self) -> Iterable[Subscription]:
+        """Those that may be shown what is old; only who lags depends on catching up."""
+        return self.lagging if self._failing == {_CATCH_UP} else self.subscriptions
 
     async def differences(self) -> list[HubDifference]:
         """Where what viewers were told differs from Postgres. Raises DatabaseUnavailable."""
@@ -203,7 +241,8 @@ class Topic:
 
     # The loops
 
-    async def _start(self) -> None:
+    async def _start(self, opener: Reader) -> None:
+        project, self._database = self._database, opener
         try:
             await self.load()
             if self._stopped:  # all who wanted it have left meanwhile
@@ -214,7 +253,16 @@ class Topic:
                 asyncio.create_task(self._run_catch_up()),
             ]
         finally:
+            self._database = project
             self._starting = None
+
+    async def _resync(self) -> None:
+        try:
+            await self.resync()
+        except Exception as error:
+            self._note_failure(RESYNC, error)
+        else:
+            self.trust(RESYNC)
 
     async def _run_updates(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -228,9 +276,10 @@ class Topic:
             try:
                 await self.send_updates()
             except Exception as error:
-                await self._recover(error)
+                await self._recover(_UPDATES, error)
                 self._updated.set()
             else:
+                self.trust(_UPDATES)
                 if traced is not None:
                     self._framed(self, traced)
 
@@ -251,8 +300,9 @@ class Topic:
             try:
                 await self.catch_up()
             except Exception as error:
-                await self._recover(error)
+                await self._recover(_CATCH_UP, error)
                 continue
+            self.trust(_CATCH_UP)
             if not self.lagging:
                 self._lag.clear()
             elif not self.with_room():
@@ -260,8 +310,12 @@ class Topic:
                 await wait(self._lag, RETRY_S)
                 self._lag.set()
 
-    async def _recover(self, error: Exception) -> None:
+    async def _recover(self, part: str, error: Exception) -> None:
         """A topic's viewers depend on its loops: they go on, whatever happens."""
+        self._note_failure(part, error)
+        await asyncio.sleep(RETRY_S)
+
+    def _note_failure(self, part: str, error: Exception) -> None:
+        self.doubt(part)
         if not isinstance(error, DatabaseUnavailable):
             log.error("%s failed", type(self).__name__, exc_info=error)
-        await asyncio.sleep(RETRY_S)

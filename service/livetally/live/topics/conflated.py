@@ -10,7 +10,7 @@ from ...schema.changes import Change
 from ...schema.http import HubDifference, Position
 from ...schema.live import Snapshot, TopicMessage
 from ..frames import NO_ID, Broadcast
-from .base import Topic, TopicContext
+from .base import Topic, TopicContext, TopicId
 from .counters import Counters
 
 
@@ -27,8 +27,8 @@ _read = msgspec.json.Decoder(_Read)
 class CountersTopic(Topic):
     """Counters, equal to Postgres' once everything up to `_heard` is merged."""
 
-    def __init__(self, context: TopicContext, counters: Counters) -> None:
-        super().__init__(context)
+    def __init__(self, context: TopicContext, id: TopicId, counters: Counters) -> None:
+        super().__init__(context, id)
         self._counters = counters
         #: By slot, how far it has been heard of without a gap.
         self._heard: Position = {}

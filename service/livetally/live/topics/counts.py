@@ -30,8 +30,7 @@ class CountsTopic(CountersTopic):
     id: CountsTopicId
 
     def __init__(self, id: CountsTopicId, context: TopicContext) -> None:
-        super().__init__(context, Counters(id.types))
-        self.id = id
+        super().__init__(context, id, Counters(id.types))
         #: What each viewer was told last: an update may say what a snapshot has said already.
         self._told: dict[Subscription, TopicMessage] = {}
 

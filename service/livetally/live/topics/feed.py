@@ -24,6 +24,8 @@ from .log import LogTopic, covers
 #: A page holds this many events, and about this many bytes, at most.
 PAGE_EVENTS = 1_000
 PAGE_BYTES = 256 * 1024
+#: Events that are looked at for a page of one subject, of which most may be of others.
+SCAN_EVENTS = 10_000
 #: Pages kept in memory, for viewers that come back soon.
 RECENT_BYTES = 2 * 1024 * 1024
 #: More small pages than this cost each returning viewer more than one large page from Postgres
@@ -81,8 +83,7 @@ class FeedTopic(LogTopic):
     id: FeedTopicId
 
     def __init__(self, id: FeedTopicId, context: TopicContext) -> None:
-        super().__init__(context, id.type, id.subject)
-        self.id = id
+        super().__init__(context, id, id.type, id.subject)
         self._readers: dict[Subscription, _Reader] = {}
         self._recent: deque[_Page] = deque()
         self._recent_bytes = 0
@@ -199,10 +200,12 @@ class FeedTopic(LogTopic):
             self._send_gap(position | page.truncated, readers)
             return
         for subscription, reader in readers.items():
-            if page.empty:
-                reader.position = page.after
-            else:
+            if not page.empty:
                 self._send(subscription, reader, page)
+                continue
+            reader.position = page.after
+            if page.cut:  # how far was looked in vain: who comes back goes on from there
+                self.put(subscription, page.broadcast)
         if not covers(self._head, page.after):
             # They come from a process that has read further: wait for the head to be there.
             self.has_updates()
@@ -230,6 +233,7 @@ class FeedTopic(LogTopic):
             self.id.subject,
             PAGE_EVENTS,
             PAGE_BYTES,
+            SCAN_EVENTS,
         )
         position = _position.decode(row["position"])
         last = _slot_seq.decode(row["last"] or "null")
@@ -245,7 +249,7 @@ class FeedTopic(LogTopic):
         return _Page(
             before=after,
             after=position,
-            cut=last is not None,
+            cut=last is not None or row["more"],
             truncated=truncated,
             size=len(events),
             broadcast=_events(events, position),

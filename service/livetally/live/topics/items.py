@@ -9,7 +9,7 @@ import asyncio
 
 from ...schema.changes import Change, ItemsChanged
 from ...schema.http import Position
-from ...schema.items import ItemRow
+from ...schema.items import SCAN_ITEMS, ItemRow
 from ...schema.live import LiveItem, Snapshot, Update
 from ..frames import NO_ID, Broadcast
 from .base import Subscription, Topic, TopicContext, TopicId
@@ -35,8 +35,7 @@ class ItemsTopic(Topic):
     id: ItemsTopicId
 
     def __init__(self, id: ItemsTopicId, context: TopicContext) -> None:
-        super().__init__(context)
-        self.id = id
+        super().__init__(context, id)
         #: The last version that those who are not lagging were told, of items that have changed.
         self._told: dict[str, int] = {}
         #: Up to which item those have their snapshot who have begun it, and are lagging still.
@@ -105,12 +104,12 @@ class ItemsTopic(Topic):
             waiting.setdefault(self._after.get(subscription), []).append(subscription)
         for after, subscriptions in waiting.items():
             async with self._in_order:
-                rows, more = await self._read_page(after)
-                page = self._page(rows, more, first=after is None)
+                rows, upto = await self._read_page(after)
+                page = self._page(rows, upto is not None, first=after is None)
                 for subscription in subscriptions:
                     if subscription in self.lagging and self._after.get(subscription) == after:
                         self.put(subscription, page)
-                        self._note(subscription, rows[-1].id if more else None)
+                        self._note(subscription, upto)
 
     def _note(self, subscription: Subscription, after: str | None) -> None:
         """It has its snapshot up to this item, or all of it."""
@@ -129,13 +128,13 @@ class ItemsTopic(Topic):
     def _shown(self, rows: list[ItemRow]) -> list[LiveItem]:
         return [row.as_live(self.id.item_key) for row in rows]
 
-    async def _read_page(self, after: str | None) -> tuple[list[ItemRow], bool]:
+    async def _read_page(self, after: str | None) -> tuple[list[ItemRow], str | None]:
+        """Items after an id, and after which id there may be more."""
         if self.id.item_id is not None:
-            return await self._read("get_item", self.id.item_id), False
+            return await self._read("get_item", self.id.item_id), None
         at = (self.id.project, self.id.item_key, after or "")
-        rows = await self._database.rows("item_page", *at, PAGE_ITEMS, PAGE_BYTES)
-        more = bool(rows) and rows[0]["more"]
-        return [ItemRow(r["id"], r["version"], r["updated_at"], r["value"]) for r in rows], more
+        page = await self._database.rows("item_page", *at, PAGE_ITEMS, PAGE_BYTES, SCAN_ITEMS)
+        return ItemRow.page(page)
 
     async def _read(self, query: str, ids: object) -> list[ItemRow]:
         rows = await self._database.rows(query, self.id.project, self.id.item_key, ids)

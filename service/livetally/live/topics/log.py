@@ -4,7 +4,7 @@ import asyncio
 
 from ...schema.changes import Change
 from ...schema.http import Position
-from .base import Topic, TopicContext
+from .base import Topic, TopicContext, TopicId
 
 
 def covers(position: Position, other: Position) -> bool:
@@ -18,8 +18,8 @@ class LogTopic(Topic):
     Messages only wake it up; what happened is read from Postgres, on from its head.
     """
 
-    def __init__(self, context: TopicContext, type: str, subject: str | None) -> None:
-        super().__init__(context)
+    def __init__(self, context: TopicContext, id: TopicId, type: str, subject: str | None) -> None:
+        super().__init__(context, id)
         self._type = type
         self._subject = subject
         #: Everything up to here has been put to those who are not lagging. Replaced, never mutated.
@@ -40,6 +40,11 @@ class LogTopic(Topic):
 
     async def resync(self) -> None:
         self.has_updates()
+
+    def stop(self) -> None:
+        super().stop()
+        if self._positions is not None:
+            self._positions.cancel()
 
     async def query_positions(self) -> Position:
         """How far the log has come. One query for all who come back at the same moment."""

@@ -75,8 +75,7 @@ class PointersTopic(LogTopic):
     id: PointersTopicId
 
     def __init__(self, id: PointersTopicId, context: TopicContext) -> None:
-        super().__init__(context, "pointer", id.page)
-        self.id = id
+        super().__init__(context, id, "pointer", id.page)
         self._pointers: dict[str, _Present] = {}
         self._next_gone: asyncio.TimerHandle | None = None
 

@@ -27,8 +27,7 @@ class TotalsTopic(CountersTopic):
     id: TotalsTopicId
 
     def __init__(self, id: TotalsTopicId, context: TopicContext) -> None:
-        super().__init__(context, Counters(id.subjects))
-        self.id = id
+        super().__init__(context, id, Counters(id.subjects))
 
     def _counts_in(self, change: Change) -> Iterable[tuple[str, int]]:
         cells = change.totals.get(self.id.type)

@@ -238,9 +238,9 @@ async def test_a_storm_of_returning_followers_reads_the_log_a_few_times(
     asked: Counter[str] = Counter()
     rows = Database.rows
 
-    async def counted(database: Database, name: str, *values: object) -> Any:
+    async def counted(database: Database, name: str, *values: object, **options: Any) -> Any:
         asked[name] += 1
-        return await rows(database, name, *values)
+        return await rows(database, name, *values, **options)
 
     monkeypatch.setattr(Database, "rows", counted)
     async with contextlib.AsyncExitStack() as stack:

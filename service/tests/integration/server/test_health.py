@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from livetally.dev.servers import LocalPostgres
 from livetally.ops import health
@@ -28,19 +27,6 @@ async def until_status(service: Service, status: str) -> tuple[int, dict[str, An
             code, report = await ask(service, "/readyz")
             if report["status"] == status:
                 return code, report
-
-
-async def metrics(service: Service) -> dict[str, float]:
-    """Every sample by its name and labels, as `name{label="value"}`."""
-    async with service.http.get("/metrics") as response:
-        assert response.status == 200
-        text = await response.text()
-    return {
-        sample.name
-        + "".join(f'{{{k}="{v}"}}' for k, v in sorted(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
 
 
 async def test_all_is_well(service: Service) -> None:
@@ -94,12 +80,12 @@ async def test_without_postgres_it_is_unavailable(
 async def test_the_metrics_move(service: Service) -> None:
     """Everything that is promised is counted: requests, events by what became of them, batches
     and their times, the queue, viewers, frames, and the time from commit to frame."""
-    before = await metrics(service)
+    before = await service.metrics()
     async with service.live() as viewer:
         await viewer.subscribe(1, {"totals": "click"})
         await service.post([{**RED, "id": "a"}, {**RED, "id": "a"}, {"type": 5}])
         await viewer.receive()
-        after = await metrics(service)
+        after = await service.metrics()
 
     def moved(name: str) -> float:
         return after[name] - before.get(name, 0)
@@ -128,7 +114,7 @@ async def test_requests_are_counted_by_route_not_by_path(service: Service) -> No
     for number in range(20):
         async with service.http.get(f"/nowhere/{number}") as response:
             assert response.status == 404
-    found = await metrics(service)
+    found = await service.metrics()
     unmatched = 'livetally_http_requests_total{method="GET"}{route="unmatched"}{status="404"}'
     assert found[unmatched] == 20
     assert not [name for name in found if "nowhere" in name]
