@@ -5,6 +5,7 @@ Their header and colors are the built pages' too: both have them from the files 
 
 import base64
 import json
+import re
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 #: What each of these pages begins with; its own style follows.
 _STYLES = ("tokens.css", "reset.css", "header.css", "written.css")
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 _TYPES = {"css": "text/css", "js": "text/javascript"}
 
 
@@ -47,18 +49,33 @@ def page(template: str, address: str, **values: Any) -> str:
     return fill(template, address=address, pages=pages, icon=_icon(), **values)
 
 
-def respond(text: str, *, connect: str = "'self'", cache: str = "no-cache") -> web.Response:
+def respond(request: web.Request, text: str, *, cache: str = "no-cache") -> web.Response:
     """A page that runs nothing but its own scripts, and asks nobody else."""
-    policy = (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        f"connect-src {connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    headers = {
-        "Content-Security-Policy": policy,
-        "Referrer-Policy": "same-origin",
-        hdrs.CACHE_CONTROL: cache,
-    }
+    headers = {**headers_of(request), hdrs.CACHE_CONTROL: cache}
     return web.Response(text=text, content_type="text/html", headers=headers)
+
+
+def headers_of(request: web.Request) -> dict[str, str]:
+    """What keeps a page to itself: nothing from elsewhere, nothing inline, no text made markup, and
+    no other site reads it. connect-src names the websocket, which 'self' does not cover in every
+    browser."""
+    host = host_of(request)
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+        f" font-src 'self'; connect-src 'self' ws://{host} wss://{host}; base-uri 'none';"
+        " form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script';"
+        " trusted-types 'none'"
+    )
+    return {
+        "Content-Security-Policy": policy,
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Referrer-Policy": "same-origin",
+    }
+
+
+def host_of(request: web.Request) -> str:
+    """This server's, as the browser sees it."""
+    return request.host if _HOST.fullmatch(request.host) else "localhost"
 
 
 def respond_file(package: str, name: str) -> web.Response:

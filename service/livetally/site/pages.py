@@ -11,6 +11,7 @@ from ..schema.http import PageKeys
 from ..web.auth import Auth
 from ..web.middleware import json_response
 from ..web.operation_docs import Text, operation
+from .html import headers_of
 from .shipped import pages_folder
 
 _HINT = """<!doctype html>
@@ -19,14 +20,6 @@ _HINT = """<!doctype html>
 <p>Install Node 20 or newer with npm and start again: <code>make run</code> builds the page.</p>
 <p><a href="/examples">Examples for clients of older systems</a> are here already.</p>
 """
-
-# Nothing from elsewhere, nothing inline; connect-src names the websocket, which 'self' does not
-# cover in every browser.
-_CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "font-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
-)
 
 _SCRIPT = re.compile(r"[a-z-]{1,50}\.m?js")
 
@@ -57,8 +50,7 @@ class BuiltPages:
                 response = web.FileResponse(page)
             else:
                 response = web.Response(text=_HINT, content_type="text/html", status=503)
-            response.headers["Content-Security-Policy"] = _CSP
-            response.headers["Referrer-Policy"] = "same-origin"
+            response.headers.update(headers_of(request))
             response.headers["Cache-Control"] = "no-cache"
             return response
 
@@ -102,7 +94,7 @@ class BuiltPages:
             raise NotFoundError
         headers = {
             "Cache-Control": "max-age=31536000, immutable",
-            "Content-Security-Policy": _CSP,  # a worker's own
+            "Cross-Origin-Resource-Policy": "same-origin",
         }
         return web.FileResponse(file, headers=headers)
 
@@ -120,4 +112,6 @@ class BuiltPages:
                     project = (await self._auth.find(text, None)).project_name
                 except LivetallyError:
                     continue
-        return json_response(PageKeys(project, self._write_key or None, self._read_key or None))
+        response = json_response(PageKeys(project, self._write_key or None, self._read_key or None))
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        return response

@@ -107,6 +107,8 @@ def middleware(
         if not response.prepared:
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
+            if response.headers.get("Cross-Origin-Resource-Policy") == "same-origin":
+                del response.headers["Access-Control-Allow-Origin"]  # a page, not the API
             response.headers["X-Request-Id"] = request_id.get()
         resource = request.match_info.route.resource
         route = resource.canonical if resource else "unmatched"

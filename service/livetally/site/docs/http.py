@@ -70,7 +70,7 @@ class Docs:
         if document is None:
             raise NotFoundError
         made = await self._once(document.address, await self._maker(request.app, document))
-        return html.respond(made)
+        return html.respond(request, made)
 
     async def _maker(self, app: web.Application, document: Document) -> Callable[[], str]:
         if document.path is None:

@@ -5,7 +5,6 @@ in them. `livetally demo` fills in its own project and a key that works; any oth
 placeholders. Tests read the page, and run what stands there.
 """
 
-import re
 from functools import partial
 from typing import NamedTuple
 
@@ -16,7 +15,6 @@ from ...web.operation_docs import Text, operation
 from .. import html
 
 #: The address is put into commands that people paste into a shell.
-_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
 
 class Login(NamedTuple):
@@ -92,7 +90,7 @@ class Examples:
         # What is pasted into the console of this very page works. It has a key in it, and the
         # address that was asked: nobody keeps it.
         text = render(_address(request), self._login)
-        return html.respond(text, connect="'self' ws: wss:", cache="no-store")
+        return html.respond(request, text, cache="no-store")
 
     @operation(
         "A part of that page",
@@ -107,8 +105,7 @@ class Examples:
 def _address(request: web.Request) -> str:
     """This server's, as the browser sees it (a proxy in front speaks TLS for us)."""
     scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
-    host = request.host if _HOST.fullmatch(request.host) else "localhost"
-    return f"{'https' if scheme == 'https' else 'http'}://{host}"
+    return f"{'https' if scheme == 'https' else 'http'}://{html.host_of(request)}"
 
 
 def render(url: str, login: Login) -> str:

@@ -47,7 +47,8 @@ def assert_safe(about: str, headers: "aiohttp.typedefs.CIMultiDictProxy[str]") -
     assert "*" not in policy, about
     assert headers["Server"] == "livetally", about
     assert "Set-Cookie" not in headers, about
-    assert headers["Access-Control-Allow-Origin"] == "*", about
+    own = headers.get("Cross-Origin-Resource-Policy") == "same-origin"
+    assert headers.get("Access-Control-Allow-Origin") == (None if own else "*"), about
     assert "Access-Control-Allow-Credentials" not in headers, about
 
 
@@ -82,3 +83,24 @@ async def test_answers_to_no_route_are_safe_too(built: Service) -> None:
     ):
         async with built.http.request(method, path) as answer:
             assert_safe(f"{method} {path}", answer.headers)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/overview", "/page.json", "/examples", "/docs", "/docs/api", "/assets/a.js"]
+)
+async def test_no_other_site_reads_a_page(built: Service, path: str) -> None:
+    """Pages may have keys in them: not even who asks from the same browser gets to see one. What
+    other sites are for, the SDK and the API, they may read."""
+    headers = {"Accept": "text/html", "Origin": "https://elsewhere.example"}
+    async with built.http.get(path, headers=headers) as answer:
+        assert answer.status == 200
+        assert "Access-Control-Allow-Origin" not in answer.headers
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        if answer.content_type == "text/html":
+            policy = answer.headers["Content-Security-Policy"]
+            host = built.url.removeprefix("http://")
+            assert f"connect-src 'self' ws://{host} wss://{host};" in policy
+            assert "require-trusted-types-for 'script'" in policy
+    for open_path in ("/js/a.js", "/openapi.json", "/v1/stats"):
+        async with built.http.get(open_path, headers=headers) as answer:
+            assert answer.headers["Access-Control-Allow-Origin"] == "*"
