@@ -137,7 +137,7 @@ class Database:
         self,
         name: str,
         *values: object,
-        timeout_s: float = READ_TIMEOUT_S,
+        timeout_s: float | None = None,
         turn: AbstractAsyncContextManager[None] | None = None,
     ) -> list[DictRow]:
         """Run a named query of sql/, within a `turn`, which lasts until Postgres has let go of it.
@@ -146,7 +146,7 @@ class Database:
         """
         running = self._rows(name, values, turn or nullcontext())
         try:
-            return await self._patience.within(timeout_s, running)
+            return await self._patience.within(timeout_s or READ_TIMEOUT_S, running)
         except UNREACHABLE as error:
             log.debug("query %s failed: %s", name, error)
             raise DatabaseUnavailable from None
@@ -158,7 +158,7 @@ class Database:
             cursor = await connection.execute(sql.query(name), values)
             return await cursor.fetchall() if cursor.description else []
 
-    async def value(self, name: str, *values: object, timeout_s: float = READ_TIMEOUT_S) -> Any:
+    async def value(self, name: str, *values: object, timeout_s: float | None = None) -> Any:
         """The first column of the first row of a named query."""
         (row, *_) = await self.rows(name, *values, timeout_s=timeout_s)
         return next(iter(row.values()))

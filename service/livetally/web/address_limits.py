@@ -50,11 +50,14 @@ class AddressLimit:
                 (1 - tokens) / self._rate,
             )
 
-    def spend(self, address: str | None) -> None:
+    def give_back(self, address: str | None) -> None:
+        self.spend(address, -1)
+
+    def spend(self, address: str | None, tokens: float = 1) -> None:
         if not self._rate or address is None:
             return
         network = network_of(address)
-        self._buckets[network] = (self._tokens(network) - 1, time.monotonic())
+        self._buckets[network] = (self._tokens(network) - tokens, time.monotonic())
         self._buckets.move_to_end(network)
         if len(self._buckets) > MAX_ADDRESSES:
             self._buckets.popitem(last=False)

@@ -149,11 +149,13 @@ class Auth:
             return cached.key
         if self._unknown.get(name, 0) > now:
             return None
-        if cached is None:  # a key that was good a while ago doesn't pay for its neighbours
-            self._wrong.check(address)
+        if cached is not None:  # what was good a while ago doesn't pay for its neighbours
+            return await self._look_up(name, ask)
+        self._wrong.check(address)
+        self._wrong.spend(address)  # before it is known, or many at once would be let in
         found = await self._look_up(name, ask)
-        if found is None:
-            self._wrong.spend(address)
+        if found is not None:
+            self._wrong.give_back(address)
         return found
 
     async def admit(self, request: web.Request, role: Role) -> Key:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 from psycopg.rows import DictRow
 
 from ..base.errors import ReadRateExceeded, ReadsOverloaded
-from ..db.database import READ_TIMEOUT_S, Database
+from ..db.database import Database
 from ..ops.metrics import Metrics
 from .auth import Key
 
@@ -106,13 +106,13 @@ class Reader:
         return self._asker.project
 
     async def rows(
-        self, name: str, *values: object, timeout_s: float = READ_TIMEOUT_S
+        self, name: str, *values: object, timeout_s: float | None = None
     ) -> list[DictRow]:
         self._reads.charge(self._asker)
         turn = self._reads.turn(self._asker)
         return await self._reads.database.rows(name, *values, timeout_s=timeout_s, turn=turn)
 
-    async def value(self, name: str, *values: object, timeout_s: float = READ_TIMEOUT_S) -> Any:
+    async def value(self, name: str, *values: object, timeout_s: float | None = None) -> Any:
         """The first column of the first row."""
         (row, *_) = await self.rows(name, *values, timeout_s=timeout_s)
         return next(iter(row.values()))
