@@ -9,8 +9,8 @@ from functools import partial
 import psycopg
 
 from livetally.db.database import Database
+from livetally.schema.keys import Role
 from livetally.web import keys
-from livetally.web.keys import Role
 from loadtest.bench.ingest import SUBJECTS as COLOURS
 from loadtest.bench.ingest import batch_of, event, send
 from loadtest.lib.client import post

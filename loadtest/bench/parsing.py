@@ -21,6 +21,7 @@ from livetally.compat.collector import detail
 from livetally.compat.page_views import hosts
 from livetally.compat.rails import channels
 from livetally.ingest import events
+from livetally.ingest.packing import unpacked as unpacked_body
 from livetally.live import subscriptions, websocket
 from livetally.queue import message, parser
 from loadtest.lib.figures import Figures
@@ -175,6 +176,7 @@ SHAPES: dict[str, Shape] = {
     "a queue's envelope": (_queue, _envelope),
     "lines of nothing": (lambda text: Lines().feed(text), _times(b"\n")),
     "empty members of gzip": (_unpack, _members),
+    "members of a body": (lambda packed: unpacked_body(packed, "gzip"), _members),
     "objects for `livetally send`": (lambda text: Values().feed(text), _times(b'{"a":\n{}}')),
     "half characters": (whole_characters, _times(rb"\\\ud800")),
 }  # fmt: skip

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import aiohttp
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from loadtest.chaos.faults import FAULTS, Fault, Impossible
 from loadtest.chaos.ground import Ground, Screen, ground
 from loadtest.lib.figures import machine

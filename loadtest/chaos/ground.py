@@ -20,7 +20,7 @@ import psutil
 
 from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres, LocalRedis
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from loadtest.lib.stand import free_port
 from service.tests.support.faults.relay import Relay
 from service.tests.support.faults.viewers import Viewer

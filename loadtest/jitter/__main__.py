@@ -24,8 +24,8 @@ from typing import Any
 
 from livetally.db.database import Database, migrate
 from livetally.dev.servers import PORTS, LocalPostgres, LocalRedis
+from livetally.schema.keys import Role
 from livetally.web import keys
-from livetally.web.keys import Role
 from loadtest.jitter.report import HEADER, markdown, plot, row, summary
 from loadtest.jitter.run import MODES, Plan, measure
 from loadtest.lib.figures import machine

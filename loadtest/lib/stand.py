@@ -19,8 +19,8 @@ import psycopg
 
 from livetally.db.database import Database, migrate
 from livetally.dev.servers import LocalPostgres, LocalRedis
+from livetally.schema.keys import Role
 from livetally.web import keys
-from livetally.web.keys import Role
 from loadtest.lib.paths import ROOT
 
 TEMPLATE = "template_livetally"

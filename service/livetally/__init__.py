@@ -3,8 +3,7 @@
 The journey of an event, from a POST to a viewer's frame; read the files in this order:
 
     ingest/http            POST /v1/events: who sends, and what?
-    web/auth               keys: which project, from which origin
-    web/keys               ... and which role
+    web/auth               keys: which project and role, from which origin
     ingest/events          bytes to checked events, each rejection with its reason
     ingest/batcher         requests that arrive together share one transaction
     ingest/store           that transaction (db/sql/commit.sql), in this process's counter slot
@@ -13,8 +12,7 @@ The journey of an event, from a POST to a viewer's frame; read the files in this
     live/listener          the other end: what other processes committed
     live/hub               keeps what is watched here equal to Postgres
     live/topics/totals     what a viewer of totals is told
-    live/topics/conflated  ... at most once a tick, the latest
-    live/topics/counters   ... of the counts as they are now
+    live/topics/counters   ... of the counts as they are now, at most once a tick
     live/topics/base       what all topics do: who watches, who lags
     live/frames            a message as bytes, once for all
     live/viewer            writes to one connection

@@ -18,7 +18,7 @@ from playwright.async_api import Browser
 from livetally.base import aws
 from livetally.dev.aws import LocalAws
 from livetally.dev.servers import LocalPostgres, LocalRedis
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.aws import Account, make_account, working
 from service.tests.support.browser.chromium import LIKE_A_PERSON, launched
 from service.tests.support.databases import Databases

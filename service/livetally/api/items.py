@@ -43,8 +43,8 @@ from ..schema.http import (
     StoredItems,
 )
 from ..schema.items import SCAN_ITEMS, ItemId, ItemKey, ItemRow, VersionNumber
+from ..schema.keys import Role
 from ..web.auth import Auth, Key
-from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
 from ..web.rate_limits import Limits, Payer

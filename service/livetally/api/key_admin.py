@@ -27,9 +27,9 @@ from ..base.errors import (
 from ..db.database import Database
 from ..ingest.http import read_body
 from ..schema.http import Count
+from ..schema.keys import Role
 from ..web import keys
 from ..web.auth import Auth
-from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
 from ..web.params import body_as, query_of

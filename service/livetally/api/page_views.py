@@ -21,8 +21,8 @@ from ..base.config import MAX_SUBJECTS
 from ..base.errors import BadRequest, Unprocessable
 from ..ingest.events import Moment, Subject
 from ..schema.http import Article, Page, Pages, Referrer
+from ..schema.keys import Role
 from ..web.auth import Auth
-from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
 from ..web.params import query_of

@@ -19,8 +19,8 @@ from msgspec import Meta
 from ..base.errors import BadRequest, NotFoundError, Unprocessable
 from ..ingest.events import Moment, Subject
 from ..schema.http import Count
+from ..schema.keys import Role
 from ..web.auth import Auth
-from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
 from ..web.params import query_of

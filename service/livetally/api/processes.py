@@ -20,8 +20,8 @@ from ..live.announcer import Announcer
 from ..live.hub import Hub
 from ..ops.health import Heartbeat
 from ..schema.http import Count
+from ..schema.keys import Role
 from ..web.auth import Auth
-from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
 

@@ -15,8 +15,8 @@ from ..base.errors import BadRequest, Unprocessable
 from ..ingest.events import Moment, Name
 from ..ingest.events import Subject as SubjectName
 from ..schema.http import Bucket, Series, Subject, SubjectTotal, Totals, Type, Types
+from ..schema.keys import Role
 from ..web.auth import Auth
-from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
 from ..web.params import query_of

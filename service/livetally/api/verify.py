@@ -9,8 +9,8 @@ from aiohttp import web
 from ..base.errors import NotFoundError
 from ..live.hub import Hub
 from ..schema.http import Difference, Verified
+from ..schema.keys import Role
 from ..web.auth import Auth
-from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
 from ..web.read_budgets import Reads

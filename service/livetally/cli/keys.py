@@ -63,11 +63,12 @@ async def _database() -> AsyncIterator["Database"]:
 
 
 def _create(arguments: argparse.Namespace) -> int:
+    from ..schema.keys import Role
     from ..web import keys
 
     async def create() -> str:
         async with _database() as database:
-            role = keys.Role(arguments.role)
+            role = Role(arguments.role)
             return await keys.create(
                 database,
                 arguments.project,

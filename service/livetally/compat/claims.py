@@ -24,8 +24,8 @@ from ..ingest.batcher import Batcher
 from ..ingest.events import Name, check, split
 from ..ingest.http import answer, is_ndjson, read_body
 from ..schema.compat import ColorAction, ColorStats, ColorStored, CompatFailure, RailsAction
+from ..schema.keys import Role
 from ..web.auth import Auth, Key
-from ..web.keys import Role
 from ..web.middleware import Handler, error_response, reason
 from ..web.operation_docs import Operation, Text, operation_of
 from .actions import (

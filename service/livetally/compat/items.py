@@ -29,9 +29,9 @@ from ..live.frames import websocket_text
 from ..live.topics.items import ItemsTopicId
 from ..schema.compat import Attribute
 from ..schema.items import ItemId
+from ..schema.keys import Role
 from ..schema.live import LiveItem, Message, Snapshot, Update
 from ..web.auth import Auth, Key
-from ..web.keys import Role
 from ..web.read_budgets import Reads
 from .websocket import Socket
 

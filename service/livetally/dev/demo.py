@@ -18,13 +18,13 @@ from ..base.config import Config
 from ..base.errors import LivetallyError, NotFoundError, UnknownKey
 from ..db.database import Database, migrate
 from ..ops import logs
+from ..schema.keys import Role
 from ..server import process
 from ..server.app import create_app
 from ..site.examples import Login
 from ..site.shipped import pages_folder
 from ..web import keys
 from ..web.auth import Auth
-from ..web.keys import Role
 from .servers import LocalPostgres, LocalRedis, LocalServerError, postgres_bin
 
 PROJECT = "demo"

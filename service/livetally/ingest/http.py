@@ -25,8 +25,8 @@ from ..base.errors import (
 )
 from ..base.lines import BOM
 from ..schema.http import Ack, Failure, Fate, NoneValid, Reason
+from ..schema.keys import Role
 from ..web.auth import Auth
-from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import Text, operation
 from .batcher import Batcher, Result

@@ -30,9 +30,9 @@ from ..base.errors import (
 from ..ops.health import Health, Heartbeat
 from ..ops.metrics import Metrics
 from ..schema.http import Position
+from ..schema.keys import Role
 from ..schema.live import Error, RestartHint, SubscriptionId
 from ..web.auth import Auth, Key
-from ..web.keys import Role
 from ..web.rate_limits import Limits
 from ..web.read_budgets import Reads
 from .hub import Hub

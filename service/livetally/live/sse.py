@@ -17,8 +17,8 @@ from msgspec import Raw
 
 from ..base.client_address import Peer, peer_of
 from ..base.errors import BadRequest, ShuttingDown, TooManyConnections
+from ..schema.keys import Role
 from ..web.auth import Auth
-from ..web.keys import Role
 from ..web.middleware import HEADERS
 from ..web.operation_docs import Text, operation
 from .connections import Connection, Connections

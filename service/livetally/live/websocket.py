@@ -50,9 +50,9 @@ from ..base.validation import as_written, plainly, whole_characters
 from ..ingest.batcher import Batcher
 from ..ingest.events import Parsed, check
 from ..schema.http import KeyQuery
+from ..schema.keys import Role
 from ..schema.live import Acknowledged, Pong, Ready, Stale, Unsubscribed
 from ..web.auth import Auth, Key
-from ..web.keys import Role
 from ..web.operation_docs import operation
 from ..web.rate_limits import Payer
 from .connections import Connection, Connections, error_message

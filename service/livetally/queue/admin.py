@@ -23,8 +23,8 @@ from ..base.errors import (
     UnsupportedMediaType,
 )
 from ..ingest.http import read_body
+from ..schema.keys import Role
 from ..web.auth import Auth
-from ..web.keys import Role
 from ..web.middleware import json_response
 from ..web.operation_docs import operation
 from ..web.params import body_as

@@ -20,8 +20,8 @@ from ..ingest.events import Parsed, Rejection
 from ..live.announcer import Announcer
 from ..ops.health import Health
 from ..ops.metrics import Metrics
+from ..schema.keys import Role
 from ..web.auth import Auth
-from ..web.keys import Role
 from .message import SECRET, Message
 from .parser import ItemMessage, Read, read
 

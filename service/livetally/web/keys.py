@@ -1,33 +1,16 @@
 """API keys: making, listing and revoking them. Only a key's hash is ever stored."""
 
-import hashlib
 import re
 import secrets
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Any
 
 from ..base.errors import ConflictError, NotFoundError, Unprocessable
 from ..db.database import Database
-
-
-class Role(StrEnum):
-    """What a key may do, within its project (`admin` also operates the whole installation)."""
-
-    WRITE = "write"
-    READ = "read"
-    #: Both of these, for clients of older systems: they have one key for everything.
-    READ_WRITE = "read_write"
-    ADMIN = "admin"
-
-    def allows(self, role: "Role") -> bool:
-        """Whether a key of this role may do what is for keys of that one."""
-        both = self is Role.READ_WRITE and role is not Role.ADMIN
-        return both or self in (role, Role.ADMIN)
-
+from ..schema.keys import ORIGIN, Role
+from .auth import hash_key
 
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
 
 
 #: Beyond what any installation stores: a typo.
@@ -37,12 +20,6 @@ MAX_RATE = 10_000_000
 #: A shorter key can be tried out.
 MIN_BROUGHT, MAX_BROUGHT = 16, 256
 _BROUGHT = re.compile(rf"[!-~]{{1,{MAX_BROUGHT}}}")
-
-
-def hash_key(key: str) -> bytes:
-    """What is stored of a key. Ours are 256 random bits: a plain digest can't be searched."""
-    # What a header holds may not be text; it is no key of ours then.
-    return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
 
 
 def _check_project(name: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.browser.axe import DESKTOP
 from service.tests.support.browser.chromium import PAGE
 from service.tests.support.browser.site import OpenTab, Site, SiteProcess, StartSite

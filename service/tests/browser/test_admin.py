@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.async_api import expect
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.aws import Account, working
 from service.tests.support.browser.axe import axe_finds_nothing
 from service.tests.support.browser.chromium import needs_chromium

@@ -12,7 +12,7 @@ from playwright.async_api import expect
 
 from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.browser.axe import PHONE, axe_finds_nothing
 from service.tests.support.browser.chromium import needs_chromium
 from service.tests.support.browser.names import HOSTILE

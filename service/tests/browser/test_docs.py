@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.browser.axe import DESKTOP, PHONE, SCHEMES, axe_finds_nothing
 from service.tests.support.browser.chromium import needs_chromium
 from service.tests.support.browser.tab import Tab

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.browser.chromium import find_chromium
 from service.tests.support.clients.old_pages import BLOG, COLORS, LIBRARIES, RAILS, page_at
 from service.tests.support.paths import MODULES

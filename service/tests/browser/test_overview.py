@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Route, expect
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.browser.axe import axe_finds_nothing
 from service.tests.support.browser.chromium import needs_chromium
 from service.tests.support.browser.names import HOSTILE

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.browser.chromium import needs_chromium
 from service.tests.support.browser.site import OpenTab, Site
 from service.tests.support.browser.tab import AWAY

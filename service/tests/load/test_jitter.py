@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from loadtest.jitter.__main__ import free_port
 from loadtest.jitter.report import summary
 from loadtest.jitter.run import Plan, measure

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.postgres import make_key, make_keys
 from service.tests.support.process import Process
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.faults.load import Load
 from service.tests.support.postgres import make_keys
 from service.tests.support.process import Process

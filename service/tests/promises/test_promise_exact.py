@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from livetally.dev.servers import LocalRedis
 from livetally.live.topics.counters import Counters
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.faults.load import Load
 from service.tests.support.faults.relay import Relay
 from service.tests.support.faults.viewers import Viewer, all_show

@@ -13,7 +13,7 @@ import pytest
 from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres
 from livetally.ingest.store import SLOT_LOCKS
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.faults.books import check_counts, lock_waits
 from service.tests.support.faults.load import SUBJECTS, Load
 from service.tests.support.faults.viewers import Viewer, all_show

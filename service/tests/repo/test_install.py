@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import livetally
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.paths import ROOT
 from service.tests.support.process import Process, free_port
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from livetally.dev.servers import LocalPostgres
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.postgres import make_keys, unreachable
 from service.tests.support.process import Process
 

@@ -15,7 +15,7 @@ PACKAGE = Path(livetally.__file__).parent
 #: What each package may import of the others. None imports itself by way of another.
 MAY_IMPORT = {
     "cli": "archive base client db dev ops queue schema server web worker",
-    "dev": "base db ops queue server site web",
+    "dev": "base db ops queue schema server site web",
     "worker": "api archive base db ops queue server web",
     "server": "api base compat db ingest live ops queue site web",
     "site": "base live schema web",

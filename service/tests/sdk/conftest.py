@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.browser.shop import MortalWorld, Shop, World
 from service.tests.support.paths import FRONTEND
 from service.tests.support.postgres import make_key, make_keys

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import Counter
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.browser.box import Box
 from service.tests.support.browser.chromium import needs_chromium
 from service.tests.support.browser.shop import Shop, World

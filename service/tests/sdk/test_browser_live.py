@@ -5,7 +5,7 @@ import asyncio
 from playwright.async_api import expect
 
 from livetally.dev.servers import LocalPostgres
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.browser.chromium import needs_chromium
 from service.tests.support.browser.shop import MortalWorld, World
 from service.tests.support.paths import FRONTEND

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.browser.chromium import needs_chromium
 from service.tests.support.browser.shop import World, track, views
 from service.tests.support.postgres import make_key, query

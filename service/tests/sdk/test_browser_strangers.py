@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from playwright.async_api import Page
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.browser.box import Box, page, passes_all
 from service.tests.support.browser.chromium import needs_chromium
 from service.tests.support.browser.shop import Shop, World, has_waiting, nothing_waits, track

@@ -23,7 +23,7 @@ from livetally.client import (
 from livetally.client.answers import LONGEST_WAIT_S, retry_after
 from livetally.client.errors import FINAL, may_pass
 from livetally.client.wire import FIRST_PAUSE_S
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.faults.box import Box, said
 from service.tests.support.postgres import query, totals_in
 from service.tests.support.server import Service

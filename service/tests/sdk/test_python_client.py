@@ -34,7 +34,7 @@ from livetally.client import (
     totals,
 )
 from livetally.dev.servers import LocalPostgres
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.postgres import make_keys, query, totals_in, unreachable
 from service.tests.support.process import Process
 from service.tests.support.server import Service

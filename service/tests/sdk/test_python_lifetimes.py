@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.postgres import totals_in
 from service.tests.support.process import free_port
 from service.tests.support.server import Service

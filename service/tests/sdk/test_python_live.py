@@ -19,7 +19,7 @@ from livetally.client import (
     totals,
 )
 from livetally.client.wire import FIRST_PAUSE_S
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.faults.box import Box
 from service.tests.support.postgres import make_keys, query
 from service.tests.support.server import Service, serving

@@ -8,8 +8,8 @@ import psycopg
 
 from livetally.db.database import Database
 from livetally.dev.servers import LocalPostgres
+from livetally.schema.keys import Role
 from livetally.web import keys
-from livetally.web.keys import Role
 
 D = TypeVar("D", bound=Database)
 

@@ -12,11 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from livetally.base.config import Config
 from livetally.schema.compat import ActionRejected, CompatFailure, FailureDetail
 from livetally.schema.http import Failure
+from livetally.schema.keys import Role
 from livetally.schema.live import Message
 from livetally.server.app import create_app
 from livetally.server.process import listen, make_runner
 from livetally.site.examples import Login
-from livetally.web.keys import Role
 from livetally.web.operation_docs import Operation, Text, operation_of
 from service.tests.support.clients.websocket import end_of
 from service.tests.support.declared import is_declared

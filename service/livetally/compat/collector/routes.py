@@ -45,8 +45,8 @@ from ...ingest.events import check, new_id
 from ...ingest.http import read_body
 from ...schema.compat import Click, Counted, FailureDetail, Problems, Said, View
 from ...schema.http import Reason
+from ...schema.keys import Role
 from ...web.auth import Auth, Key
-from ...web.keys import Role
 from ...web.middleware import error_response, json_response
 from ...web.operation_docs import operation
 from ...web.read_budgets import Reads

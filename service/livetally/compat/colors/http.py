@@ -20,8 +20,8 @@ from ...ingest.events import parse
 from ...live.topics.admin import ALL
 from ...schema.compat import AdminStats, ColorCount, ColorStats, ColorStored, ProjectCounts
 from ...schema.http import KeyQuery
+from ...schema.keys import Role
 from ...web.auth import Auth, Key
-from ...web.keys import Role
 from ...web.middleware import json_response
 from ...web.operation_docs import operation
 from ...web.rate_limits import Payer

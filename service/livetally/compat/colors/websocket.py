@@ -33,8 +33,8 @@ from ...live.connections import Connection, Connections, error_message
 from ...live.frames import websocket_json
 from ...live.hub import Hub
 from ...live.topics.totals import TotalsTopicId
+from ...schema.keys import Role
 from ...web.auth import Auth, Key
-from ...web.keys import Role
 from .encoders import Cells, Lists, rejection
 from .http import ACTIONS, PROJECTS_S, Colors
 

@@ -41,9 +41,9 @@ from ...live.frames import websocket_json, websocket_text
 from ...live.topics.base import Subscription
 from ...live.topics.counts import CountsTopic, CountsTopicId
 from ...schema.compat import ArticleViews
+from ...schema.keys import Role
 from ...schema.live import Error, Message, Snapshot
 from ...web.auth import Auth
-from ...web.keys import Role
 from ...web.rate_limits import Payer
 from ..websocket import Socket
 from .hosts import host_of, path_of

@@ -46,8 +46,8 @@ from ...schema.compat import (
     CableWelcome,
     RailsVersion,
 )
+from ...schema.keys import Role
 from ...web.auth import Auth, key_of
-from ...web.keys import Role
 from ...web.operation_docs import operation
 from ..websocket import accept, texts
 from .channels import CableSocket, Channel, Identifier, parse, text_of

@@ -19,8 +19,8 @@ from ...ingest.batcher import Batcher
 from ...ingest.events import parse
 from ...ingest.http import read_body
 from ...schema.compat import RailsAction, RailsVersion
+from ...schema.keys import Role
 from ...web.auth import Auth
-from ...web.keys import Role
 from ...web.operation_docs import Text, operation
 from ...web.rate_limits import Payer
 from ..actions import FORM, MULTIPART, Shape, from_rails, params

@@ -12,8 +12,8 @@ from aiohttp import web
 from ...base.config import MAX_SUBJECTS
 from ...base.errors import BadRequest
 from ...schema.compat import ActionQuery, Amount, RailsVersion, Results
+from ...schema.keys import Role
 from ...web.auth import Auth, Key
-from ...web.keys import Role
 from ...web.middleware import json_response
 from ...web.operation_docs import operation
 from ...web.read_budgets import Reads

@@ -1,8 +1,7 @@
 """What can be watched, all of them a `Topic`.
 
 base       what all share
-counters   grow-only counters, merged by maximum
-conflated  what the topics of counters share
+counters   grow-only counters, merged by maximum, and what their topics share
 totals     a type's counts
 counts     one subject's, of several types
 log        what is read from the log, by positions in it

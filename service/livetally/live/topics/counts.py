@@ -6,8 +6,7 @@ from ...schema.changes import Change
 from ...schema.live import Snapshot, TopicMessage
 from ..frames import Broadcast
 from .base import Subscription, TopicContext, TopicId
-from .conflated import CountersTopic
-from .counters import Counters
+from .counters import Counters, CountersTopic
 
 
 class CountsTopicId(TopicId, frozen=True):

@@ -7,8 +7,7 @@ from ...schema.changes import Change
 from ...schema.live import Update
 from ..frames import NO_ID
 from .base import TopicContext, TopicId
-from .conflated import CountersTopic
-from .counters import Counters
+from .counters import Counters, CountersTopic
 
 
 class TotalsTopicId(TopicId, frozen=True):

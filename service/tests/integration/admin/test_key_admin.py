@@ -5,7 +5,8 @@ import time
 from typing import Any
 from urllib.parse import quote
 
-from livetally.web.keys import Role, hash_key
+from livetally.schema.keys import Role
+from livetally.web.auth import hash_key
 from service.tests.support.postgres import query
 from service.tests.support.server import Service
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.process import Process
 from service.tests.support.server import Service, serving
 

@@ -12,10 +12,10 @@ from openapi_spec_validator import validate
 
 from livetally.db.database import Database
 from livetally.dev.servers import LocalPostgres
+from livetally.schema.keys import Role
 from livetally.site.reference.examples import Example, load
 from livetally.site.reference.routes import Route
 from livetally.web import keys
-from livetally.web.keys import Role
 from livetally.web.operation_docs import Text, operation_of
 from service.tests.support.clients.caller import HANDLERS, ROUTES, Caller, checker
 from service.tests.support.postgres import unreachable

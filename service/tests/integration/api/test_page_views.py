@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from livetally.compat.page_views.views import BlogView, events_of
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.clients.page_views import Model, reader
 from service.tests.support.postgres import make_keys, query
 from service.tests.support.server import Service

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.postgres import make_key, query
 from service.tests.support.server import Service
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from livetally.db import sql
 from livetally.db.database import connect
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.postgres import make_key, make_keys, query
 from service.tests.support.server import Service, serving
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.postgres import make_keys, query
 from service.tests.support.server import Service
 

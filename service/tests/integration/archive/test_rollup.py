@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from livetally.base.errors import DatabaseUnavailable
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from livetally.worker.rollup import RollUp
 from service.tests.support.archives import (
     archive_all,

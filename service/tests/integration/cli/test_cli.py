@@ -11,7 +11,8 @@ import pytest
 from livetally import __version__
 from livetally.cli import main
 from livetally.dev.servers import LocalPostgres
-from livetally.web.keys import Role, hash_key
+from livetally.schema.keys import Role
+from livetally.web.auth import hash_key
 from service.tests.support.postgres import query
 from service.tests.support.process import free_port
 from service.tests.support.server import serving

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.command import Command
 from service.tests.support.postgres import make_keys, query, totals_in
 from service.tests.support.process import Process

@@ -19,7 +19,7 @@ import boto3
 import psutil
 import pytest
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.process import free_port
 
 #: PYTHONPATH: the code that is tested may not be the one that is installed.

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from livetally.cli.remote.values import MAX_VALUE_BYTES, Values, values
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.command import Command
 from service.tests.support.faults.box import Box
 from service.tests.support.postgres import query, totals_in

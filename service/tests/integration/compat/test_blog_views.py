@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from livetally.compat.page_views.hosts import host_of, path_of
 from livetally.compat.page_views.views import BlogView, events_of
 from livetally.dev.servers import LocalPostgres
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.browser.chromium import find_chromium, launched
 from service.tests.support.clients.page_views import Model, Reader, reader
 from service.tests.support.postgres import make_key, make_keys, query, totals_in, unreachable

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from livetally.base.errors import MissingKey
 from livetally.compat.collector.routes import _login
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.archives import archive_all, check_archive, manifest_entries, worker
 from service.tests.support.postgres import make_key, make_keys, query, totals_in
 from service.tests.support.server import Service, serving

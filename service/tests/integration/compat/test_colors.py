@@ -13,9 +13,9 @@ from livetally.compat.colors.encoders import Cells, Lists
 from livetally.compat.colors.http import Colors
 from livetally.db.database import Database
 from livetally.dev.servers import LocalPostgres
+from livetally.schema.keys import Role
 from livetally.schema.live import Snapshot, Update
 from livetally.web import keys
-from livetally.web.keys import Role
 from service.tests.support.clients.compat import (
     NO_NAMES,
     ORIGIN,

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.clients.compat import opened
 from service.tests.support.postgres import make_keys, query
 from service.tests.support.server import Service, serving

@@ -19,8 +19,8 @@ from aiohttp import WSMsgType
 
 from livetally.base.config import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS
 from livetally.live import connections
+from livetally.schema.keys import Role
 from livetally.web import read_budgets
-from livetally.web.keys import Role
 from service.tests.support.clients.compat import opened
 from service.tests.support.postgres import query
 from service.tests.support.server import Service, serving

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.browser.chromium import find_chromium, launched
 from service.tests.support.server import Service, serving
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, expect
 
+from livetally.schema.keys import Role
 from livetally.site.examples import Login
-from livetally.web.keys import Role
 from service.tests.support.browser.chromium import find_chromium, launched
 from service.tests.support.browser.tab import Tab
 from service.tests.support.paths import MODULES

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.clients.compat import opened
 from service.tests.support.postgres import totals_in
 from service.tests.support.server import Service

@@ -19,8 +19,8 @@ from msgspec import Raw
 
 from livetally.client import Client
 from livetally.compat.items import encode
+from livetally.schema.keys import Role
 from livetally.schema.live import LiveItem, Update
-from livetally.web.keys import Role
 from service.tests.support.aws import Account, working
 from service.tests.support.browser.chromium import find_chromium, launched
 from service.tests.support.clients.items import delete, get, put

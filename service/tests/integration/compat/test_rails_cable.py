@@ -11,7 +11,7 @@ import pytest
 
 from livetally.base.config import MAX_SUBSCRIPTIONS
 from livetally.dev.servers import LocalPostgres
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.clients.compat import (
     NO_NAMES,
     ORIGIN,

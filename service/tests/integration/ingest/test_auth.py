@@ -11,9 +11,9 @@ import pytest
 from livetally.base.errors import UnknownKey
 from livetally.db.database import Database
 from livetally.live import connections
+from livetally.schema.keys import Role
 from livetally.web import auth, keys
 from livetally.web.auth import Auth, key_in
-from livetally.web.keys import Role
 from service.tests.support.postgres import make_key, make_keys, opened, query
 from service.tests.support.server import Live, Service, serving
 
@@ -257,7 +257,7 @@ async def test_a_key_that_was_just_made_works_soon(
     query(
         service.database_url,
         "INSERT INTO keys (project, name, role, hash) VALUES (1, 'late', 'read', %s)",
-        keys.hash_key(text),
+        auth.hash_key(text),
     )
     async with asyncio.timeout(20):
         while (await ask(service, **{"x-api-key": text}))[0] == 401:
@@ -334,7 +334,7 @@ async def test_only_hashes_of_keys_are_stored(service: Service) -> None:
         await ask(service, **{"x-api-key": key})
         text = everything_in(service.database_url)
         secret = key.removeprefix(f"lt_{role}_")
-        assert keys.hash_key(key).hex() in text
+        assert auth.hash_key(key).hex() in text
         assert key not in text
         assert secret not in text
         assert secret[:16] not in text

@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 
 from livetally.base.config import Config
+from livetally.schema.keys import Role
 from livetally.server.app import create_app
 from livetally.site.reference.routes import handlers_of
-from livetally.web.keys import Role
 from service.tests.support.postgres import make_keys
 from service.tests.support.server import Service, serving
 

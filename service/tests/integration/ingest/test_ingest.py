@@ -12,7 +12,7 @@ import pytest
 
 from livetally.base.config import MAX_BODY_BYTES
 from livetally.ingest import http as ingest
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.postgres import make_key, make_keys, query, totals_in
 from service.tests.support.server import Service, serving
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.aws import Account, ndjson
 from service.tests.support.postgres import make_keys
 from service.tests.support.process import Process

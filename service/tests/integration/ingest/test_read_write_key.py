@@ -7,8 +7,8 @@ import pytest
 
 from livetally.base.config import Config
 from livetally.base.errors import Unprocessable
+from livetally.schema.keys import Role
 from livetally.server.app import create_app
-from livetally.web.keys import Role
 from service.tests.support.clients.compat import opened, other_project
 from service.tests.support.postgres import make_key
 from service.tests.support.server import Service

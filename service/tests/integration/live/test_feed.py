@@ -14,7 +14,7 @@ from livetally.db.database import Database
 from livetally.live.topics import feed
 from livetally.live.topics.log import covers
 from livetally.live.viewer import Viewer
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.archives import fill
 from service.tests.support.postgres import make_keys, query
 from service.tests.support.server import Live, Service, serving

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from livetally.live.topics import items as items_topic
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.clients.items import delete, get, put
 from service.tests.support.postgres import make_keys, query
 from service.tests.support.server import Live, Service, serving

@@ -13,7 +13,7 @@ import pytest
 
 from livetally.base.config import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS
 from livetally.live import connections
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.clients.raw_socket import BINARY, CLOSE, PING, PONG, TEXT, RawSocket
 from service.tests.support.postgres import make_keys, totals_in
 from service.tests.support.server import Live, Service, serving

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.clients.raw_socket import BINARY, CLOSE, PING, PONG, TEXT, RawSocket
 from service.tests.support.postgres import make_keys
 from service.tests.support.process import Process

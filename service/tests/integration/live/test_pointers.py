@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from livetally.live.topics import pointers
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.postgres import make_key, make_keys
 from service.tests.support.server import Live, Service, serving
 

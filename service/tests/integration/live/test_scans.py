@@ -10,7 +10,7 @@ from livetally.api import items as api_items
 from livetally.db import sql
 from livetally.live.topics import feed
 from livetally.live.topics import items as live_items
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.archives import fill
 from service.tests.support.postgres import query
 from service.tests.support.server import Service

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.postgres import make_key, make_keys
 from service.tests.support.postgres import query as sql
 from service.tests.support.server import Service, serving

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from livetally.cli import main
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.aws import Account
 from service.tests.support.clients.caller import ROUTES, Caller
 from service.tests.support.postgres import query, totals_in

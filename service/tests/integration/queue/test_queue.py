@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.aws import Account, ndjson
 from service.tests.support.postgres import make_keys, query, totals_in
 

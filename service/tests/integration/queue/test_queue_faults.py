@@ -15,7 +15,7 @@ from aiohttp import web
 
 from livetally.dev.servers import LocalPostgres
 from livetally.queue import consumer as queue
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.aws import (
     BREAK,
     Account,

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.clients.websocket import end_of
 from service.tests.support.postgres import make_keys
 from service.tests.support.process import Process, free_port

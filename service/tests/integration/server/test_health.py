@@ -7,7 +7,7 @@ import pytest
 
 from livetally.dev.servers import LocalPostgres
 from livetally.ops import health
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.postgres import make_keys, unreachable
 from service.tests.support.process import free_port
 from service.tests.support.server import Service, serving

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.postgres import totals_in
 from service.tests.support.server import Service
 

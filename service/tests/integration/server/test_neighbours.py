@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from livetally.db import database
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.postgres import make_key, make_keys, query
 from service.tests.support.process import Process
 from service.tests.support.server import Live, Service, serving

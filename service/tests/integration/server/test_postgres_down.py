@@ -11,7 +11,7 @@ import pytest
 
 from livetally.db.database import migrate
 from livetally.dev.servers import LocalPostgres, LocalRedis
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.faults.load import Load
 from service.tests.support.faults.viewers import Viewer, all_show
 from service.tests.support.postgres import make_keys, query

@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from livetally.db.database import DAYS_AHEAD, Database
 from livetally.dev.servers import LocalPostgres
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.postgres import make_keys, query
 from service.tests.support.server import serving
 

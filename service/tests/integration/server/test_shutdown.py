@@ -13,9 +13,9 @@ import psycopg
 import pytest
 
 from livetally.base.config import Config
+from livetally.schema.keys import Role
 from livetally.server.app import create_app
 from livetally.server.process import Site, listen, make_runner
-from livetally.web.keys import Role
 from service.tests.support.faults.books import lock_waits
 from service.tests.support.faults.load import Load
 from service.tests.support.faults.viewers import Viewer

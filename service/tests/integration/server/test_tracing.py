@@ -19,8 +19,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from livetally.dev.servers import LocalPostgres
 from livetally.ops.tracing import QUEUE_SPANS
+from livetally.schema.keys import Role
 from livetally.server.process import listen
-from livetally.web.keys import Role
 from service.tests.support.postgres import make_keys, totals_in, unreachable
 from service.tests.support.process import Process, free_port
 from service.tests.support.server import serving

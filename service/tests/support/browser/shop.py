@@ -9,8 +9,8 @@ from typing import Any
 from aiohttp import web
 from playwright.async_api import Browser, BrowserContext, Page
 
+from livetally.schema.keys import Role
 from livetally.server.process import listen
-from livetally.web.keys import Role
 from service.tests.support.postgres import query
 from service.tests.support.process import Process
 from service.tests.support.server import Service

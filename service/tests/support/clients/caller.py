@@ -12,11 +12,11 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from livetally.base.config import Config
+from livetally.schema.keys import Role
 from livetally.server.app import create_app
 from livetally.site.reference import openapi
 from livetally.site.reference.examples import Example
 from livetally.site.reference.routes import Route, handlers_of, routes_of
-from livetally.web.keys import Role
 from service.tests.support.server import Service
 
 APP = create_app(Config(database_url="postgresql://127.0.0.1/x", redis_url="redis://127.0.0.1"))

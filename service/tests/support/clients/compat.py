@@ -10,8 +10,8 @@ import aiohttp
 import psycopg
 
 from livetally.schema import compat
+from livetally.schema.keys import Role
 from livetally.schema.live import Message
-from livetally.web.keys import Role
 from service.tests.support.declared import is_declared
 from service.tests.support.postgres import make_key, query
 from service.tests.support.server import Service

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.server import Service
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 
 from livetally.compat.page_views.views import BlogView
-from livetally.web.keys import Role
+from livetally.schema.keys import Role
 from service.tests.support.server import Service
 
 
