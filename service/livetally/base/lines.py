@@ -66,7 +66,6 @@ async def unpacked(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes,
 
     Raises MalformedObject if they then turn out not to be, or end too early.
     """
-    chunks = _cut(chunks)
     start = b""
     async for chunk in chunks:
         start += chunk
@@ -78,7 +77,8 @@ async def unpacked(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes,
             yield chunk
         return
     unpack = zlib.decompressobj(_AUTO_GZIP)
-    packed = start
+    chunks = _cut(start, chunks)
+    packed = await anext(chunks)
     while packed:
         if unpack.eof and not (packed := packed.lstrip(b"\0")):
             packed = await anext(chunks, b"")  # what followed was padding
@@ -97,7 +97,9 @@ async def unpacked(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes,
         raise MalformedObject("The object ends in the middle of its gzip.")
 
 
-async def _cut(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _cut(start: bytes, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    for at in range(0, len(start), _PACKED_BYTES):
+        yield start[at : at + _PACKED_BYTES]
     async for chunk in chunks:
         for at in range(0, len(chunk), _PACKED_BYTES):
             yield chunk[at : at + _PACKED_BYTES]
